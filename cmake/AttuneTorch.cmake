@@ -1,0 +1,27 @@
+# LibTorch from the `torch` wheel, by own IMPORTED targets: its headers come last (-idirafter),
+# because the wheel carries fmt and protobuf headers that would shadow the distribution's.
+if(NOT ATTUNE_TORCH_DIR)
+  set(ATTUNE_PYTHON "${CMAKE_SOURCE_DIR}/.venv/bin/python" CACHE FILEPATH "Python that has torch")
+  execute_process(
+    COMMAND "${ATTUNE_PYTHON}" -c
+            "import importlib.util as u, os; print(os.path.dirname(u.find_spec('torch').origin))"
+    OUTPUT_VARIABLE found OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "no torch in ${ATTUNE_PYTHON}; run scripts/setup, or give "
+                        "-DATTUNE_TORCH_DIR=<the folder that import torch comes from>")
+  endif()
+  set(ATTUNE_TORCH_DIR "${found}" CACHE PATH "folder of the torch wheel" FORCE)
+endif()
+
+foreach(lib torch_cpu c10)
+  add_library(wheel_${lib} SHARED IMPORTED)
+  set_target_properties(wheel_${lib} PROPERTIES IMPORTED_LOCATION
+                                                "${ATTUNE_TORCH_DIR}/lib/lib${lib}.so")
+endforeach()
+add_library(attune_torch INTERFACE)
+target_link_libraries(attune_torch INTERFACE wheel_torch_cpu wheel_c10 Threads::Threads)
+target_compile_definitions(attune_torch INTERFACE AT_PER_OPERATOR_HEADERS)
+target_compile_options(
+  attune_torch INTERFACE -fopenmp "SHELL:-idirafter ${ATTUNE_TORCH_DIR}/include"
+                         "SHELL:-idirafter ${ATTUNE_TORCH_DIR}/include/torch/csrc/api/include")
+target_link_options(attune_torch INTERFACE -fopenmp "LINKER:-rpath,${ATTUNE_TORCH_DIR}/lib")
