@@ -19,11 +19,11 @@ struct Section {
   struct Entry;
 
   Kind kind = Kind::kNothing;
-  std::string where;           ///< "run.yaml:3:5", or the flag that gave it: "--optim.lr".
-  std::string text;            ///< Of a scalar.
-  bool from_flag = false;      ///< Lists then come as one text with commas.
-  std::vector<Section> items;  ///< Of a list.
-  std::vector<Entry> entries;  ///< Of a mapping, in the order of the file; keys differ.
+  std::string where = {};           ///< "run.yaml:3:5", or the flag that gave it: "--optim.lr".
+  std::string text = {};            ///< Of a scalar.
+  bool from_flag = false;           ///< Lists then come as one text with commas.
+  std::vector<Section> items = {};  ///< Of a list.
+  std::vector<Entry> entries = {};  ///< Of a mapping, in the order of the file; keys differ.
 
   /// The value of `key` in a mapping, or nullptr.
   [[nodiscard]] const Section* find(std::string_view key) const;

@@ -14,6 +14,8 @@ struct DpoOptions {
   static constexpr std::string_view kSummary =
       "Direct Preference Optimization: a logistic loss on the difference of two log-ratios";
 
+  static constexpr bool kNeedsReference = true;
+
   double beta = 0.1;             ///< Pull towards the reference, above 0.
   double label_smoothing = 0.0;  ///< Chance that a label is flipped, in [0, 0.5).
 

@@ -25,7 +25,8 @@ struct ReferenceOptions {
     field("path", path, {.help = "Hugging Face folder or .gguf file, for kind model"});
     field("cache_dir",
           cache_dir,
-          {.help = "folder of the cached log-probs; empty is train.output/cache"});
+          {.help = "folder of the cached log-probs; empty is train.output/cache",
+           .may_change = true});
   }
 };
 
@@ -68,7 +69,9 @@ struct TrainOptions {
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("output", output, {.help = "folder for checkpoints, result and report; required"});
+    field("output",
+          output,
+          {.help = "folder for checkpoints, result and report; required", .may_change = true});
     field("epochs", epochs, {.help = "passes over the training pairs", .at_least = 1});
     field("max_steps",
           max_steps,

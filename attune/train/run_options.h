@@ -1,0 +1,253 @@
+// The whole run file as one struct: its sections, its reading and writing, and the checks between
+// sections that run before anything is loaded. Free of torch, and complete in this header, so that
+// the plain program and the tensor rooms share it.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "attune/adapter/options.h"
+#include "attune/config/resolve.h"
+#include "attune/config/run_file.h"
+#include "attune/core/error.h"
+#include "attune/data/options.h"
+#include "attune/model/options.h"
+#include "attune/objective/kinds.h"
+#include "attune/optim/options.h"
+#include "attune/train/options.h"
+
+namespace attune::train {
+
+/// Everything that a run file says.
+struct RunOptions {
+  model::ModelOptions model;
+  data::DataOptions data;
+  adapter::AdapterOptions adapter;
+  std::vector<objective::TermOptions> objective = {{}};  ///< One or more; default: one dpo term.
+  ReferenceOptions reference;
+  BatchOptions batch;
+  optim::OptimOptions optim;
+  TrainOptions train;
+  std::string source = "run file";  ///< What messages call it: the path that was read.
+};
+
+/// The sections of `run` in the order of the file, but `objective`. They live as long as `run`.
+inline std::vector<config::SectionRef> list_sections(RunOptions& run) {
+  using config::list_fields;
+  return {{"model", "what is tuned", list_fields(run.model)},
+          {"data", "where preferences come from and how they become tokens", list_fields(run.data)},
+          {"adapter", "which parameters are trained", list_fields(run.adapter)},
+          {"reference", "the model that the policy is compared with", list_fields(run.reference)},
+          {"batch", "how much goes into one step", list_fields(run.batch)},
+          {"optim", "how a gradient becomes a step", list_fields(run.optim)},
+          {"train", "the loop, its evaluations and its checkpoints", list_fields(run.train)}};
+}
+
+/// The kinds that an entry of `objective` may have.
+inline std::vector<std::string_view> objective_kinds() {
+  std::vector<std::string_view> kinds;
+  objective::visit_kinds([&](auto options) { kinds.push_back(decltype(options)::kKind); });
+  return kinds;
+}
+
+/// The terms of an `objective` section.
+inline std::vector<objective::TermOptions> read_objective(const config::Section& section) {
+  std::vector<objective::TermOptions> terms;
+  for (const auto& entry : config::read_terms(section, "objective", objective_kinds())) {
+    objective::TermOptions term{entry.kind, entry.weight, {}, entry.where};
+    objective::visit_kinds([&](auto options) {
+      if (entry.kind == options.kKind) {
+        term.options = config::read_fields<decltype(options)>(entry.options, entry.kind);
+      }
+    });
+    terms.push_back(std::move(term));
+  }
+  return terms;
+}
+
+/// A run from its tree. Defaults, then the file, then the flags.
+/// @throws Error with the place of what is wrong.
+inline RunOptions read_run(config::Section root,
+                           std::string_view source,
+                           std::span<const config::Flag> flags = {}) {
+  if (root.find("objective") == nullptr) {
+    // So that --objective.beta has a term to go to.
+    config::set(root, "objective.kind", objective::TermOptions().kind, source);
+  }
+  config::apply(root, flags);
+  RunOptions run;
+  run.source = source;
+  config::read_sections(list_sections(run), root, {"objective"});
+  run.objective = read_objective(*root.find("objective"));
+  return run;
+}
+
+/// A run from a text that messages call `name`.
+inline RunOptions read_run_text(std::string_view text,
+                                std::string_view name,
+                                std::span<const config::Flag> flags = {}) {
+  return read_run(config::parse_run_file(text, name), name, flags);
+}
+
+/// A run from its file. @throws Error also if the file cannot be read or is empty.
+inline RunOptions read_run(const std::filesystem::path& path,
+                           std::span<const config::Flag> flags = {}) {
+  config::Section root = config::load(path);
+  check(!root.entries.empty(),
+        "{}: the file holds no option. A start: attune config example > run.yaml",
+        path.string());
+  return read_run(std::move(root), path.string(), flags);
+}
+
+/// The run with every option written out. Reading it back gives the same run exactly.
+inline std::string to_yaml(RunOptions run) {
+  std::string out;
+  for (const config::SectionRef& section : list_sections(run)) {
+    out += fmt::format("{}:\n{}", section.name, config::fields_yaml(section.fields, 2));
+    if (section.name == "adapter") {
+      out += "objective:\n";
+      for (const objective::TermOptions& term : run.objective) {
+        out += fmt::format("  - kind: {}\n    weight: {}\n", term.kind, term.weight);
+        out += std::visit([](const auto& options) { return config::to_yaml(options, 4); },
+                          term.options);
+      }
+    }
+  }
+  return out;
+}
+
+/// What two runs differ in, keys as "optim.lr" and "dpo.beta".
+/// @param skip_may_change  Pass over what a resumed run may change.
+inline std::vector<config::Difference> compare_runs(RunOptions before,
+                                                    RunOptions after,
+                                                    bool skip_may_change) {
+  std::vector<config::Difference> all;
+  const auto add = [&all](std::vector<config::Difference> more) {
+    all.insert(all.end(), more.begin(), more.end());
+  };
+  const auto old_sections = list_sections(before);
+  const auto new_sections = list_sections(after);
+  for (size_t i = 0; i < old_sections.size(); ++i) {
+    add(config::compare(
+        old_sections[i].fields, new_sections[i].fields, new_sections[i].name, skip_may_change));
+  }
+  const auto kinds = [](const RunOptions& run) {
+    std::string list;
+    for (const objective::TermOptions& term : run.objective) {
+      list += (list.empty() ? "" : ", ") + term.kind;
+    }
+    return "[" + list + "]";
+  };
+  if (kinds(before) != kinds(after)) {
+    all.push_back({"objective", kinds(before), kinds(after)});
+    return all;
+  }
+  for (size_t i = 0; i < before.objective.size(); ++i) {
+    objective::TermOptions& term = after.objective[i];
+    if (before.objective[i].weight != term.weight) {
+      all.push_back({term.kind + ".weight",
+                     fmt::format("{}", before.objective[i].weight),
+                     fmt::format("{}", term.weight)});
+    }
+    std::visit(
+        [&](auto& options) {
+          auto& old_options =
+              std::get<std::remove_cvref_t<decltype(options)>>(before.objective[i].options);
+          add(config::compare(config::list_fields(old_options),
+                              config::list_fields(options),
+                              term.kind,
+                              skip_may_change));
+        },
+        term.options);
+  }
+  return all;
+}
+
+/// What differs from the defaults, for the start of a run.
+inline std::vector<config::Difference> differs(const RunOptions& run) {
+  return compare_runs(RunOptions(), run, /*skip_may_change=*/false);
+}
+
+/// What differs and may not in a resumed run.
+inline std::vector<config::Difference> resume_difference(const RunOptions& older,
+                                                         const RunOptions& newer) {
+  return compare_runs(older, newer, /*skip_may_change=*/true);
+}
+
+/// The checks between options of different names, before anything is loaded.
+/// @throws Error naming both options and what to do.
+inline void check_run(RunOptions run) {
+  const std::string& at = run.source;
+  check(!run.model.path.empty(), "{}: model.path is missing: a Hugging Face folder or .gguf", at);
+  check(!run.data.train.empty(), "{}: data.train is missing: the files to train on", at);
+  check(!run.train.output.empty(), "{}: train.output is missing: the folder for the result", at);
+  check(std::filesystem::path(run.train.output).lexically_normal() !=
+            std::filesystem::path(run.model.path).lexically_normal(),
+        "{}: train.output and model.path are both {}; the result would overwrite the model",
+        at,
+        run.model.path);
+
+  const bool full = run.adapter.kind == "none";
+  if (full) {
+    check(run.model.precision == "f32",
+          "{}: adapter.kind none trains every weight, which needs model.precision f32, got {}. Set "
+          "model.precision: f32, or adapter.kind: lora",
+          at,
+          run.model.precision);
+    adapter::AdapterOptions none;
+    none.kind = "none";
+    const auto unused = config::compare(
+        config::list_fields(none), config::list_fields(run.adapter), "adapter", false);
+    check(unused.empty(),
+          "{}: {} has no meaning with adapter.kind none. Remove it, or set adapter.kind: lora",
+          at,
+          unused.empty() ? "" : unused[0].key);
+  } else {
+    check(!run.adapter.targets.empty(),
+          "{}: adapter.targets is empty; name at least one layer, for instance [q_proj, v_proj]",
+          at);
+  }
+
+  const std::string& reference = run.reference.kind;
+  check(reference != "model" || !run.reference.path.empty(),
+        "{}: reference.kind model needs reference.path, the model to compare with",
+        at);
+  check(reference == "model" || run.reference.path.empty(),
+        "{}: reference.path has no meaning with reference.kind {}. Set reference.kind: model",
+        at,
+        reference);
+  check(reference != "base" || !full,
+        "{}: reference.kind base is the model with its adapter off, and adapter.kind is none. Set "
+        "reference.kind: cached",
+        at);
+  for (const objective::TermOptions& term : run.objective) {
+    const bool needs = std::visit([](const auto& o) { return o.kNeedsReference; }, term.options);
+    check(
+        reference != "none" || !needs,
+        "{}: objective {} needs a reference, and reference.kind is none. Set reference.kind: auto",
+        at,
+        term.kind);
+  }
+
+  check(!run.data.max_completion_tokens || *run.data.max_completion_tokens < run.data.max_tokens,
+        "{}: data.max_completion_tokens must be < data.max_tokens = {}, got {}",
+        at,
+        run.data.max_tokens,
+        run.data.max_completion_tokens.value_or(0));
+  const bool held_out = !run.data.held_out.empty() || run.data.held_out_fraction > 0;
+  check(held_out || run.train.early_stop_patience == 0,
+        "{}: train.early_stop_patience {} needs held-out pairs, and data.held_out_fraction is 0",
+        at,
+        run.train.early_stop_patience);
+  check(held_out || run.train.eval_every == 0,
+        "{}: train.eval_every {} needs held-out pairs, and data.held_out_fraction is 0",
+        at,
+        run.train.eval_every);
+}
+
+}  // namespace attune::train
