@@ -3,8 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <limits>
-#include <string_view>
 #include <vector>
 
 #include "attune/report/rows.h"
@@ -31,17 +29,14 @@ class MetricsFile {
   void write(const EvalRow& row);
 
  private:
-  void append(std::string_view line);
-
   std::filesystem::path path_;
   int descriptor_ = -1;
-  int64_t size_ = 0;
 };
 
 /// The rows of a metrics file, in file order.
 struct Metrics {
-  std::vector<StepRow> steps;
-  std::vector<EvalRow> evals;
+  std::vector<StepRow> steps = {};
+  std::vector<EvalRow> evals = {};
 };
 
 /// Reads a metrics file; a torn last line is ignored, a null figure is kNotMeasured, unknown keys

@@ -13,19 +13,20 @@ namespace attune::report {
 
 /// What the card says. What is empty is left out.
 struct ModelCard {
-  std::string name;        ///< the run's name, the card's heading.
-  std::string base_model;  ///< hub id ("org/model") or a path; only an id enters the front matter.
-  bool adapter = true;     ///< a PEFT adapter, otherwise whole weights.
+  std::string name = {};  ///< the run's name, the card's heading.
+  std::string base_model =
+      {};               ///< hub id ("org/model") or a path; only an id enters the front matter.
+  bool adapter = true;  ///< a PEFT adapter, otherwise whole weights.
   std::string objective = "dpo";  ///< the objective's kind.
-  std::string folder;             ///< the output folder as the user names it, for the commands.
-  std::string version;            ///< attune's version.
-  std::string command;            ///< the exact command that reproduces the run.
-  std::vector<std::pair<std::string, std::string>> data;      ///< name and count.
-  std::vector<std::pair<std::string, std::string>> settings;  ///< option and value.
-  std::optional<Interval> accuracy_before;  ///< held-out reward accuracy before training.
-  std::optional<Interval> accuracy_after;   ///< held-out reward accuracy after training.
-  std::optional<EvalRow> before;            ///< the evaluation before training.
-  std::optional<EvalRow> after;             ///< the last evaluation, or the best one's.
+  std::string folder = {};        ///< the output folder as the user names it, for the commands.
+  std::string version = {};       ///< attune's version.
+  std::string command = {};       ///< the exact command that reproduces the run.
+  std::vector<std::pair<std::string, std::string>> data = {};      ///< name and count.
+  std::vector<std::pair<std::string, std::string>> settings = {};  ///< option and value.
+  std::optional<Interval> accuracy_before = {};  ///< held-out reward accuracy before training.
+  std::optional<Interval> accuracy_after = {};   ///< held-out reward accuracy after training.
+  std::optional<EvalRow> before = {};            ///< the evaluation before training.
+  std::optional<EvalRow> after = {};             ///< the last evaluation, or the best one's.
 };
 
 /// Markdown with YAML front matter.
