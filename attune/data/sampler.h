@@ -44,7 +44,6 @@ class StepSampler {
   int64_t per_step_;
   bool shuffle_;
   uint64_t key_;
-  bool drop_last_;
   int64_t steps_ = 0;
   mutable Epoch epoch_;  ///< The one asked for last: a memo, never a state.
 };

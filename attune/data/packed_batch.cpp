@@ -1,0 +1,94 @@
+#include "attune/data/packed_batch.h"
+
+#include <limits>
+
+#include "attune/core/error.h"
+#include "attune/core/random.h"
+
+namespace attune::data {
+namespace {
+
+/// Appends one segment's tokens and returns its index.
+int32_t append_segment(PackedBatch& batch,
+                       const std::vector<int32_t>& tokens,
+                       int32_t parent,
+                       int32_t first_position,
+                       uint64_t segment_key) {
+  const auto begin = static_cast<int32_t>(batch.tokens.size());
+  batch.tokens.insert(batch.tokens.end(), tokens.begin(), tokens.end());
+  for (int32_t i = 0; i < static_cast<int32_t>(tokens.size()); ++i) {
+    const int32_t position = first_position + i;
+    batch.positions.push_back(position);
+    batch.row_keys.push_back(random_word(segment_key, static_cast<uint64_t>(position)));
+  }
+  batch.segments.push_back({begin, static_cast<int32_t>(batch.tokens.size()), parent});
+  return static_cast<int32_t>(batch.segments.size()) - 1;
+}
+
+/// The rows that predict the sequence's labels: the parent's last token, then all but its own last.
+void append_scored_rows(PackedBatch& batch, int32_t sequence) {
+  const Segment own = batch.segments[batch.sequences[sequence].segment];
+  const Segment parent = batch.segments[own.parent];
+  for (int32_t at = own.begin; at < own.end; ++at) {
+    batch.row.push_back(at == own.begin ? parent.end - 1 : at - 1);
+    batch.label.push_back(batch.tokens[at]);
+    batch.row_sequence.push_back(sequence);
+  }
+}
+
+void append_comparisons(PackedBatch& batch, const EncodedGroup& group, int32_t first_sequence) {
+  const auto K = static_cast<int32_t>(group.completions.size());
+  for (const EncodedComparison& c : group.comparisons) {
+    ensure(c.winner >= 0 && c.winner < K && c.loser >= 0 && c.loser < K && c.winner != c.loser,
+           "pack: comparison of {} and {} in a group of {} completions",
+           c.winner,
+           c.loser,
+           K);
+    batch.winner.push_back(first_sequence + c.winner);
+    batch.loser.push_back(first_sequence + c.loser);
+    batch.probability.push_back(c.probability);
+    batch.weight.push_back(c.weight);
+  }
+}
+
+}  // namespace
+
+PackedBatch pack(std::span<const EncodedGroup> groups, std::span<const int64_t> indices) {
+  ensure(indices.empty() || indices.size() == groups.size(),
+         "pack: {} indices for {} groups",
+         indices.size(),
+         groups.size());
+  int64_t total = 0;
+  for (const EncodedGroup& group : groups) {
+    total += group.num_tokens();
+  }
+  ensure(total <= std::numeric_limits<int32_t>::max(), "pack: {} tokens in one batch", total);
+
+  PackedBatch batch;
+  batch.tokens.reserve(static_cast<size_t>(total));
+  batch.positions.reserve(static_cast<size_t>(total));
+  batch.row_keys.reserve(static_cast<size_t>(total));
+  for (size_t g = 0; g < groups.size(); ++g) {
+    const EncodedGroup& group = groups[g];
+    ensure(!group.prompt.empty(), "pack: group {} has no prompt token", g);
+    batch.groups.push_back(indices.empty() ? static_cast<int64_t>(g) : indices[g]);
+
+    uint64_t ordinal = 0;  // of the segment within its group
+    const auto first_sequence = static_cast<int32_t>(batch.sequences.size());
+    const auto prompt_size = static_cast<int32_t>(group.prompt.size());
+    const int32_t prompt =
+        append_segment(batch, group.prompt, /*parent=*/-1, 0, random_word(group.key, ordinal));
+    for (const std::vector<int32_t>& completion : group.completions) {
+      ensure(!completion.empty(), "pack: group {} has an empty completion", g);
+      ++ordinal;
+      const int32_t segment =
+          append_segment(batch, completion, prompt, prompt_size, random_word(group.key, ordinal));
+      batch.sequences.push_back({segment, static_cast<int32_t>(g)});
+      append_scored_rows(batch, static_cast<int32_t>(batch.sequences.size()) - 1);
+    }
+    append_comparisons(batch, group, first_sequence);
+  }
+  return batch;
+}
+
+}  // namespace attune::data
