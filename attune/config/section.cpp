@@ -35,10 +35,27 @@ size_t count_values(const Section& value) {
   return count;
 }
 
+// Whether the quoted text that opens at `pos` ends before `text` does: yaml-cpp takes the end of
+// the file for a quote. True if no quote stands there (a tag, a block).
+bool quote_closes(std::string_view text, size_t pos) {
+  if (pos >= text.size() || (text[pos] != '"' && text[pos] != '\'')) {
+    return true;
+  }
+  const char quote = text[pos];
+  for (size_t i = pos + 1; i < text.size(); ++i) {
+    if (text[i] == '\\' && quote == '"') {
+      ++i;
+    } else if (text[i] == quote) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Builds the tree from yaml-cpp's events, which, unlike its nodes, show equal keys and keep texts.
 class Builder : public YAML::EventHandler {
  public:
-  explicit Builder(std::string_view name) : name_(name) {}
+  Builder(std::string_view text, std::string_view name) : text_(text), name_(name) {}
 
   Section take() {
     return std::move(root_);
@@ -55,6 +72,9 @@ class Builder : public YAML::EventHandler {
                 const std::string& /*tag*/,
                 YAML::anchor_t anchor,
                 const std::string& value) override {
+    check(mark.pos < 0 || quote_closes(text_, static_cast<size_t>(mark.pos)),
+          "{}: invalid YAML: the quote that opens here is never closed",
+          where(mark));
     if (!open_.empty() && open_.back().value.kind == Kind::kMapping && !open_.back().has_key) {
       take_key(mark, value);
       return;
@@ -156,6 +176,7 @@ class Builder : public YAML::EventHandler {
     parent.has_key = false;
   }
 
+  std::string_view text_;
   std::string_view name_;
   Section root_;
   std::vector<Open> open_;
@@ -200,13 +221,13 @@ Section parse_run_file(std::string_view text, std::string_view name) {
   const size_t nul = text.find('\0');
   check(nul == text.npos, "{}: byte {} is NUL; a run file is a text", name, nul);
   std::istringstream stream{std::string(text)};
-  Builder builder(name);
+  Builder builder(text, name);
   Section root;
   try {
     YAML::Parser parser(stream);
     parser.HandleNextDocument(builder);
     root = builder.take();
-    Builder second(name);
+    Builder second(text, name);
     const bool more = parser.HandleNextDocument(second);
     check(!more, "{}: a second document begins after ---; a run file is one", name);
   } catch (const YAML::Exception& e) {

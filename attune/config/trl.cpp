@@ -1,0 +1,332 @@
+#include "attune/config/trl.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "attune/config/fields.h"
+#include "attune/config/scalar.h"
+#include "attune/core/error.h"
+
+namespace attune::config {
+namespace {
+
+using Kind = Section::Kind;
+
+// TRL's own default stands here where attune's differs: without the key, TRL would use it.
+struct TrlOptions {
+  std::optional<std::string> model_name_or_path;
+  std::optional<std::string> output_dir;
+  std::optional<std::string> dataset_name;
+  double learning_rate = 1e-6;
+  double num_train_epochs = 3;
+  int64_t max_steps = -1;
+  int64_t per_device_train_batch_size = 8;
+  int64_t gradient_accumulation_steps = 1;
+  int64_t seed = 42;
+  double weight_decay = 0;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.999;
+  double adam_epsilon = 1e-8;
+  double max_grad_norm = 1;
+  std::string lr_scheduler_type = "linear";
+  double warmup_ratio = 0;
+  double beta = 0.1;
+  std::optional<double> label_smoothing;
+  std::vector<std::string> loss_type = {"sigmoid"};
+  std::vector<std::string> loss_weights;
+  std::optional<int64_t> max_length = 1024;
+  std::string truncation_mode = "keep_start";
+  bool use_peft = false;
+  int64_t lora_r = 16;
+  double lora_alpha = 32;
+  double lora_dropout = 0.05;
+  std::vector<std::string> lora_target_modules = {"q_proj", "v_proj"};
+  bool use_rslora = false;
+  bool precompute_ref_log_probs = false;
+  bool gradient_checkpointing = true;
+  std::string dtype = "float32";
+  std::string eval_strategy = "no";
+  int64_t eval_steps = 500;
+  std::string save_strategy = "steps";
+  int64_t save_steps = 500;
+  std::optional<int64_t> save_total_limit;
+  int64_t logging_steps = 10;
+
+  template <class Visitor>
+  void fields(Visitor&& field) {
+    field("model_name_or_path", model_name_or_path, {});
+    field("output_dir", output_dir, {});
+    field("dataset_name", dataset_name, {});
+    field("learning_rate", learning_rate, {});
+    field("num_train_epochs", num_train_epochs, {.at_most = 1e9});
+    field("max_steps", max_steps, {});
+    field("per_device_train_batch_size",
+          per_device_train_batch_size,
+          {.at_least = 1, .at_most = 1 << 24});
+    field("gradient_accumulation_steps",
+          gradient_accumulation_steps,
+          {.at_least = 1, .at_most = 1 << 24});
+    field("seed", seed, {});
+    field("weight_decay", weight_decay, {});
+    field("adam_beta1", adam_beta1, {});
+    field("adam_beta2", adam_beta2, {});
+    field("adam_epsilon", adam_epsilon, {});
+    field("max_grad_norm", max_grad_norm, {});
+    field("lr_scheduler_type", lr_scheduler_type, {});
+    field("warmup_ratio", warmup_ratio, {});
+    field("beta", beta, {});
+    field("label_smoothing", label_smoothing, {});
+    field("loss_type", loss_type, {});
+    field("loss_weights", loss_weights, {});
+    field("max_length", max_length, {});
+    field("truncation_mode", truncation_mode, {.one_of = {"keep_start", "keep_end"}});
+    field("use_peft", use_peft, {});
+    field("lora_r", lora_r, {});
+    field("lora_alpha", lora_alpha, {});
+    field("lora_dropout", lora_dropout, {});
+    field("lora_target_modules", lora_target_modules, {});
+    field("use_rslora", use_rslora, {});
+    field("precompute_ref_log_probs", precompute_ref_log_probs, {});
+    field("gradient_checkpointing", gradient_checkpointing, {});
+    field("dtype", dtype, {});
+    field("eval_strategy", eval_strategy, {.one_of = {"no", "steps", "epoch"}});
+    field("eval_steps", eval_steps, {});
+    field("save_strategy", save_strategy, {.one_of = {"no", "steps", "epoch", "best"}});
+    field("save_steps", save_steps, {});
+    field("save_total_limit", save_total_limit, {});
+    field("logging_steps", logging_steps, {});
+  }
+};
+
+// Keys that another key replaces, in TRL or transformers themselves.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kAliases{
+    {{"torch_dtype", "dtype"}, {"evaluation_strategy", "eval_strategy"}}};
+
+// The run file while it is written: sections in order, lines in order.
+class RunText {
+ public:
+  void section(std::string_view name) {
+    text_ += fmt::format("{}:\n", name);
+  }
+  template <class T>
+  void line(std::string_view name, T value) {
+    text_ += fmt::format("  {}: {}\n", name, value_text(&value));
+  }
+  void raw(std::string_view line) {
+    text_ += line;
+  }
+  std::string take() {
+    return std::move(text_);
+  }
+
+ private:
+  std::string text_;
+};
+
+// Splits off what has no counterpart, each with a warning, and gives the rest its present name.
+Section known_part(const Section& root, std::vector<std::string>& warnings) {
+  TrlOptions names;
+  const std::vector<FieldRef> fields = list_fields(names);
+  Section known = root;
+  known.entries.clear();
+  for (const Section::Entry& entry : root.entries) {
+    Section::Entry kept = entry;
+    const auto alias =
+        std::ranges::find(kAliases, entry.key, [](auto& pair) { return pair.first; });
+    if (alias != kAliases.end()) {
+      kept.key = alias->second;
+    }
+    if (std::ranges::find(fields, kept.key, &FieldRef::name) == fields.end()) {
+      warnings.push_back(fmt::format("{}: {} has no counterpart", entry.where, entry.key));
+    } else if (entry.value.kind != Kind::kNothing || kept.key == "max_length") {
+      check(known.find(kept.key) == nullptr,
+            "{}: {} and {} are one option, written twice",
+            entry.where,
+            entry.key,
+            kept.key);
+      known.entries.push_back(std::move(kept));
+    }
+  }
+  return known;
+}
+
+void write_model(const TrlOptions& trl, RunText& out, std::vector<std::string>& warnings) {
+  out.section("model");
+  out.line("path", trl.model_name_or_path.value_or(""));
+  if (!trl.model_name_or_path) {
+    warnings.push_back("model_name_or_path is missing: fill in model.path");
+  }
+  if (trl.dtype == "bfloat16" && trl.use_peft) {
+    out.line("precision", std::string("bf16"));
+  } else if (trl.dtype != "float32" && trl.dtype != "auto") {
+    warnings.push_back(fmt::format("dtype {}: model.precision stays f32", trl.dtype));
+  }
+}
+
+void write_data(const TrlOptions& trl, RunText& out, std::vector<std::string>& warnings) {
+  out.section("data");
+  out.line(
+      "train",
+      trl.dataset_name ? std::vector<std::string>{*trl.dataset_name} : std::vector<std::string>());
+  warnings.push_back(
+      trl.dataset_name
+          ? fmt::format(
+                "dataset_name {}: attune reads files; save it as JSONL and name that file in "
+                "data.train",
+                *trl.dataset_name)
+          : "dataset_name is missing: name your JSONL file in data.train");
+  if (trl.eval_strategy == "no") {
+    out.line("held_out_fraction", 0.0);
+  }
+  if (trl.max_length) {
+    out.line("max_tokens", *trl.max_length);
+  } else {
+    warnings.push_back("max_length null: attune always has a limit; data.max_tokens keeps 1024");
+  }
+  out.line("truncation",
+           std::string(trl.truncation_mode == "keep_end" ? "prompt_left" : "completion_right"));
+}
+
+void write_adapter(const TrlOptions& trl, RunText& out, std::vector<std::string>& warnings) {
+  out.section("adapter");
+  out.line("kind", std::string(trl.use_peft ? "lora" : "none"));
+  if (!trl.use_peft) {
+    return;
+  }
+  out.line("rank", trl.lora_r);
+  out.line("alpha", trl.lora_alpha);
+  out.line("dropout", trl.lora_dropout);
+  const bool all = trl.lora_target_modules == std::vector<std::string>{"all-linear"};
+  out.line("targets",
+           all ? std::vector<std::string>{"q_proj",
+                                          "k_proj",
+                                          "v_proj",
+                                          "o_proj",
+                                          "gate_proj",
+                                          "up_proj",
+                                          "down_proj"}
+               : trl.lora_target_modules);
+  if (all) {
+    warnings.push_back("lora_target_modules all-linear: written as the seven layers of a Llama");
+  }
+  out.line("rslora", trl.use_rslora);
+}
+
+void write_objective(const TrlOptions& trl,
+                     const Section& root,
+                     RunText& out,
+                     std::vector<std::string>& warnings) {
+  const Section* losses = root.find("loss_type");
+  check(trl.loss_weights.empty() || trl.loss_weights.size() == trl.loss_type.size(),
+        "{}: loss_weights has {} entries for {} of loss_type",
+        root.where,
+        trl.loss_weights.size(),
+        trl.loss_type.size());
+  out.section("objective");
+  for (size_t i = 0; i < trl.loss_type.size(); ++i) {
+    check(trl.loss_type[i] == "sigmoid",
+          "{}: loss_type {} has no counterpart; attune knows sigmoid (as dpo)",
+          losses == nullptr ? root.where : losses->where,
+          quoted_for_message(trl.loss_type[i]));
+    out.raw("  - kind: dpo\n");
+    if (!trl.loss_weights.empty()) {
+      out.raw(fmt::format("    weight: {}\n", trl.loss_weights[i]));
+    }
+    out.raw(fmt::format("    beta: {}\n", trl.beta));
+    if (trl.label_smoothing.value_or(0) > 0) {
+      out.raw(fmt::format("    label_smoothing: {}\n", *trl.label_smoothing));
+    }
+  }
+  if (trl.label_smoothing.value_or(0) > 0) {
+    warnings.push_back(
+        "label_smoothing: TRL ignores it in the sigmoid loss since 0.29; attune applies it");
+  }
+}
+
+void write_optim(const TrlOptions& trl, RunText& out, std::vector<std::string>& warnings) {
+  out.section("batch");
+  out.line("comparisons", trl.per_device_train_batch_size * trl.gradient_accumulation_steps);
+  out.section("optim");
+  out.line("lr", trl.learning_rate);
+  out.line("beta1", trl.adam_beta1);
+  out.line("beta2", trl.adam_beta2);
+  out.line("eps", trl.adam_epsilon);
+  out.line("weight_decay", trl.weight_decay);
+  const std::string schedule =
+      trl.lr_scheduler_type == "constant_with_warmup" ? "constant" : trl.lr_scheduler_type;
+  if (schedule == "linear" || schedule == "cosine" || schedule == "constant") {
+    out.line("schedule", schedule);
+  } else {
+    warnings.push_back(
+        fmt::format("lr_scheduler_type {} has no counterpart; optim.schedule is "
+                    "linear",
+                    quoted_for_message(schedule)));
+  }
+  // Without "_with_warmup", transformers' constant schedule ignores the warm-up.
+  out.line("warmup_ratio", trl.lr_scheduler_type == "constant" ? 0.0 : trl.warmup_ratio);
+  out.line("max_grad_norm", trl.max_grad_norm);
+}
+
+void write_train(const TrlOptions& trl, RunText& out, std::vector<std::string>& warnings) {
+  out.section("train");
+  out.line("output", trl.output_dir.value_or(""));
+  if (!trl.output_dir) {
+    warnings.push_back("output_dir is missing: fill in train.output");
+  }
+  const double epochs = std::ceil(trl.num_train_epochs);
+  if (epochs != trl.num_train_epochs) {
+    warnings.push_back(fmt::format(
+        "num_train_epochs {}: train.epochs is whole, {}", trl.num_train_epochs, epochs));
+  }
+  if (trl.max_steps > 0) {
+    // transformers then runs exactly that many steps, over as many epochs as it takes.
+    out.line("max_steps", trl.max_steps);
+    out.line("epochs", int64_t{1'000'000});
+  } else {
+    out.line("epochs", std::max<int64_t>(1, static_cast<int64_t>(epochs)));
+  }
+  out.line("seed", trl.seed);
+  if (trl.eval_strategy == "steps") {
+    out.line("eval_every", trl.eval_steps);
+  }
+  if (trl.save_strategy == "steps") {
+    out.line("save_every", trl.save_steps);
+  }
+  if (trl.save_total_limit) {
+    out.line("keep", *trl.save_total_limit);
+  }
+  out.line("checkpointing", trl.gradient_checkpointing);
+  out.line("log_every", trl.logging_steps);
+}
+
+}  // namespace
+
+TrlImport import_trl(std::string_view text, std::string_view name) {
+  TrlImport result;
+  const Section root = known_part(parse_run_file(text, name), result.warnings);
+  TrlOptions trl;
+  read_into(list_fields(trl), root, /*path=*/"");
+
+  RunText out;
+  out.raw(fmt::format("# Translated from {}; TRL's defaults are written out.\n", name));
+  write_model(trl, out, result.warnings);
+  write_data(trl, out, result.warnings);
+  write_adapter(trl, out, result.warnings);
+  write_objective(trl, root, out, result.warnings);
+  if (trl.precompute_ref_log_probs) {
+    out.section("reference");
+    out.line("kind", std::string("cached"));
+  }
+  write_optim(trl, out, result.warnings);
+  write_train(trl, out, result.warnings);
+  result.yaml = out.take();
+  return result;
+}
+
+}  // namespace attune::config
