@@ -4,6 +4,7 @@ Run: python tests/golden/check_peft.py ADAPTER_DIR MODEL_DIR EXPECTED.safetensor
 EXPECTED holds ids.NAME with logits.NAME or logps.NAME of the adapted model (see check_tools.py). Exit code 0 when all
 agree within TOLERANCE (1e-5), and only when peft found every weight of the adapter where it looks for it.
 """
+
 import sys
 import warnings
 
@@ -23,8 +24,10 @@ def main():
     model = PeftModel.from_pretrained(base, adapter).eval()
     ours, theirs = load_file(f"{adapter}/adapter_model.safetensors"), get_peft_model_state_dict(model)
     if sorted(ours) != sorted(theirs):
-        sys.exit(f"DIFFERENT names: only in the file {sorted(set(ours) - set(theirs))[:3]}, "
-                 f"only in peft {sorted(set(theirs) - set(ours))[:3]}")
+        sys.exit(
+            f"DIFFERENT names: only in the file {sorted(set(ours) - set(theirs))[:3]}, "
+            f"only in peft {sorted(set(theirs) - set(ours))[:3]}"
+        )
     compare(model, expected, float(sys.argv[4]) if len(sys.argv) > 4 else 1e-5)
 
 

@@ -4,6 +4,7 @@ Run: python tests/golden/check_transformers.py MODEL_DIR EXPECTED.safetensors [T
 EXPECTED holds ids.NAME with logits.NAME or logps.NAME of the model (see check_tools.py). Exit code 0 when all agree
 within TOLERANCE (1e-5), and only when no weight was missing, left over or of another shape.
 """
+
 import sys
 
 import torch
@@ -14,8 +15,9 @@ from check_tools import compare
 
 def main():
     folder, expected = sys.argv[1:3]
-    model, report = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager",
-                                                         output_loading_info=True)
+    model, report = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
+    )
     wrong = {k: v for k, v in report.items() if v}
     if wrong:
         sys.exit(f"DIFFERENT weights: {wrong}")

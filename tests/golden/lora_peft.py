@@ -4,10 +4,11 @@ Makes tests/golden/lora/<name>/: adapter_config.json, adapter_model.safetensors,
     plain    r=5, alpha=13, targets q_proj v_proj down_proj, random A and B:  W x + (13/5) B A x
     rslora   the same with use_rslora:                                       W x + (13/sqrt 5) B A x
 golden.safetensors: ids.n (int64 [n]), logits32.n (f32 [n, V]), logits64.n (f64 [n, V]), logps64.n (f64 [n-1]) for n in
-7 13 29 (logits32 only for n <= 13), as in models.py; `merged64.name` (f64) is W + scale B A of one weight of each target.
+7 13 29 (logits32 only for n <= 13), as in models.py; `merged64.name` (f64) is W + scale B A of a weight of each target.
 
 Run: python tests/golden/lora_peft.py (after models.py)
 """
+
 import json
 import shutil
 
@@ -30,9 +31,18 @@ def load(dtype, attention):
 def save_adapter(folder, seed, use_rslora):
     """A new adapter whose B is not zero, written by save_pretrained; the model card is not kept."""
     torch.manual_seed(seed)
-    model = get_peft_model(load(torch.float32, "eager"), LoraConfig(
-        r=5, lora_alpha=13, lora_dropout=0.05, target_modules=["q_proj", "v_proj", "down_proj"], use_rslora=use_rslora,
-        task_type="CAUSAL_LM", base_model_name_or_path="models/llama3"))
+    model = get_peft_model(
+        load(torch.float32, "eager"),
+        LoraConfig(
+            r=5,
+            lora_alpha=13,
+            lora_dropout=0.05,
+            target_modules=["q_proj", "v_proj", "down_proj"],
+            use_rslora=use_rslora,
+            task_type="CAUSAL_LM",
+            base_model_name_or_path="models/llama3",
+        ),
+    )
     generator = torch.Generator().manual_seed(seed)
     for name, p in sorted(model.named_parameters()):
         if "lora_" in name:
@@ -68,8 +78,13 @@ def golden(folder, seed):
     for name in ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj"):
         name = f"model.layers.1.{name}.weight"
         out["merged64." + name] = merged[name]
-    write_tensors(folder / "golden.safetensors", out, versions=versions("torch", "transformers", "peft"),
-                  script="tests/golden/lora_peft.py", model="models/llama3")
+    write_tensors(
+        folder / "golden.safetensors",
+        out,
+        versions=versions("torch", "transformers", "peft"),
+        script="tests/golden/lora_peft.py",
+        model="models/llama3",
+    )
     print(folder.name, "moves logits by", moved, {p.name: p.stat().st_size for p in sorted(folder.iterdir())})
 
 

@@ -21,13 +21,23 @@ Both forms are read back by transformers here and must give the same logits.
 
 Run: python tests/golden/models.py
 """
+
 import json
 import shutil
 
 import torch
 import transformers
-from transformers import (AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
-                          Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from tools import HERE, exact64, randomise, token_logps, versions, write_tensors
 
@@ -35,38 +45,132 @@ torch.set_num_threads(1)
 transformers.utils.logging.disable_progress_bar()
 OUT = HERE / "models"
 LENGTHS = (1, 2, 7, 13, 29, 61)
-LLAMA3_ROPE = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
-                   original_max_position_embeddings=32)
+LLAMA3_ROPE = dict(
+    rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32
+)
 
 # family: model class, config, seed, keys of transformers 4?
 FAMILIES = {
-    "llama2": (LlamaForCausalLM, LlamaConfig(
-        vocab_size=113, hidden_size=32, intermediate_size=45, num_hidden_layers=3, num_attention_heads=4,
-        num_key_value_heads=4, rms_norm_eps=1e-5, max_position_embeddings=128, tie_word_embeddings=False,
-        rope_parameters=dict(rope_type="default", rope_theta=10000.0), bos_token_id=1, eos_token_id=2), 11, False),
-    "llama3": (LlamaForCausalLM, LlamaConfig(
-        vocab_size=109, hidden_size=36, intermediate_size=43, num_hidden_layers=3, num_attention_heads=6,
-        num_key_value_heads=2, head_dim=8, rms_norm_eps=1e-5, max_position_embeddings=256, tie_word_embeddings=False,
-        rope_parameters=dict(rope_theta=100.0, **LLAMA3_ROPE), bos_token_id=107, eos_token_id=108), 13, True),
-    "smollm2": (LlamaForCausalLM, LlamaConfig(
-        vocab_size=103, hidden_size=36, intermediate_size=47, num_hidden_layers=3, num_attention_heads=6,
-        num_key_value_heads=3, rms_norm_eps=1e-5, max_position_embeddings=128, tie_word_embeddings=True,
-        rope_parameters=dict(rope_type="default", rope_theta=100000.0), bos_token_id=1, eos_token_id=2), 17, True),
-    "mistral": (MistralForCausalLM, MistralConfig(
-        vocab_size=127, hidden_size=28, intermediate_size=51, num_hidden_layers=3, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=10, sliding_window=None, rms_norm_eps=1e-6, max_position_embeddings=128,
-        tie_word_embeddings=False, rope_parameters=dict(rope_type="default", rope_theta=1000.0), bos_token_id=1,
-        eos_token_id=2), 19, False),
-    "qwen2": (Qwen2ForCausalLM, Qwen2Config(
-        vocab_size=131, hidden_size=42, intermediate_size=41, num_hidden_layers=3, num_attention_heads=3,
-        num_key_value_heads=1, rms_norm_eps=1e-6, max_position_embeddings=128, tie_word_embeddings=True,
-        use_sliding_window=False, rope_parameters=dict(rope_type="default", rope_theta=1000000.0), bos_token_id=129,
-        eos_token_id=130), 23, True),
-    "qwen3": (Qwen3ForCausalLM, Qwen3Config(
-        vocab_size=101, hidden_size=30, intermediate_size=37, num_hidden_layers=3, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=12, rms_norm_eps=1e-6, max_position_embeddings=128, tie_word_embeddings=True,
-        use_sliding_window=False, rope_parameters=dict(rope_type="default", rope_theta=5000.0), bos_token_id=99,
-        eos_token_id=100), 29, False),
+    "llama2": (
+        LlamaForCausalLM,
+        LlamaConfig(
+            vocab_size=113,
+            hidden_size=32,
+            intermediate_size=45,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            rms_norm_eps=1e-5,
+            max_position_embeddings=128,
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+            bos_token_id=1,
+            eos_token_id=2,
+        ),
+        11,
+        False,
+    ),
+    "llama3": (
+        LlamaForCausalLM,
+        LlamaConfig(
+            vocab_size=109,
+            hidden_size=36,
+            intermediate_size=43,
+            num_hidden_layers=3,
+            num_attention_heads=6,
+            num_key_value_heads=2,
+            head_dim=8,
+            rms_norm_eps=1e-5,
+            max_position_embeddings=256,
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_theta=100.0, **LLAMA3_ROPE),
+            bos_token_id=107,
+            eos_token_id=108,
+        ),
+        13,
+        True,
+    ),
+    "smollm2": (
+        LlamaForCausalLM,
+        LlamaConfig(
+            vocab_size=103,
+            hidden_size=36,
+            intermediate_size=47,
+            num_hidden_layers=3,
+            num_attention_heads=6,
+            num_key_value_heads=3,
+            rms_norm_eps=1e-5,
+            max_position_embeddings=128,
+            tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="default", rope_theta=100000.0),
+            bos_token_id=1,
+            eos_token_id=2,
+        ),
+        17,
+        True,
+    ),
+    "mistral": (
+        MistralForCausalLM,
+        MistralConfig(
+            vocab_size=127,
+            hidden_size=28,
+            intermediate_size=51,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=10,
+            sliding_window=None,
+            rms_norm_eps=1e-6,
+            max_position_embeddings=128,
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="default", rope_theta=1000.0),
+            bos_token_id=1,
+            eos_token_id=2,
+        ),
+        19,
+        False,
+    ),
+    "qwen2": (
+        Qwen2ForCausalLM,
+        Qwen2Config(
+            vocab_size=131,
+            hidden_size=42,
+            intermediate_size=41,
+            num_hidden_layers=3,
+            num_attention_heads=3,
+            num_key_value_heads=1,
+            rms_norm_eps=1e-6,
+            max_position_embeddings=128,
+            tie_word_embeddings=True,
+            use_sliding_window=False,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+            bos_token_id=129,
+            eos_token_id=130,
+        ),
+        23,
+        True,
+    ),
+    "qwen3": (
+        Qwen3ForCausalLM,
+        Qwen3Config(
+            vocab_size=101,
+            hidden_size=30,
+            intermediate_size=37,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=12,
+            rms_norm_eps=1e-6,
+            max_position_embeddings=128,
+            tie_word_embeddings=True,
+            use_sliding_window=False,
+            rope_parameters=dict(rope_type="default", rope_theta=5000.0),
+            bos_token_id=99,
+            eos_token_id=100,
+        ),
+        29,
+        False,
+    ),
 }
 
 
@@ -103,7 +207,8 @@ def logits_of(model, ids):
 def golden(folder, seed):
     """Loads the folder as a user would, in float32 and float64, and writes golden.safetensors."""
     load = lambda dtype, attention: AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, attn_implementation=attention).eval()
+        folder, dtype=dtype, attn_implementation=attention
+    ).eval()
     model32, model64 = load(torch.float32, "eager"), exact64(load(torch.float64, "sdpa"))
     vocab = model32.config.vocab_size
     generator = torch.Generator().manual_seed(seed + 1000)
@@ -122,8 +227,14 @@ def golden(folder, seed):
         if n > 1:
             out[f"logps32.{n}"] = token_logps(logits32, ids)
             out[f"logps64.{n}"] = token_logps(logits64, ids)
-    write_tensors(folder / "golden.safetensors", out, versions=versions("torch", "transformers"),
-                  script="tests/golden/models.py", lengths=list(LENGTHS), max_diff_32_64=worst)
+    write_tensors(
+        folder / "golden.safetensors",
+        out,
+        versions=versions("torch", "transformers"),
+        script="tests/golden/models.py",
+        lengths=list(LENGTHS),
+        max_diff_32_64=worst,
+    )
     spread = logits64.std(-1).mean().item()
     sizes = {p.name: p.stat().st_size for p in sorted(folder.iterdir())}
     print(f"{folder.name}: f32-f64 {worst:.1e}, logit spread {spread:.2f}, {sizes}")

@@ -18,6 +18,7 @@ and v_proj, r=3, alpha=7, random B):
 
 Run: python tests/golden/packed.py (after models.py)
 """
+
 import random
 
 import torch
@@ -31,9 +32,16 @@ torch.set_num_threads(1)
 transformers.utils.logging.disable_progress_bar()
 BETA = 0.3
 MODELS = ("qwen3", "smollm2", "llama3")
-GRADIENTS = ("model.embed_tokens.weight", "model.norm.weight", "model.layers.0.input_layernorm.weight",
-             "model.layers.1.self_attn.q_proj.weight", "model.layers.1.self_attn.k_proj.weight",
-             "model.layers.1.self_attn.k_norm.weight", "model.layers.2.mlp.down_proj.weight", "lm_head.weight")
+GRADIENTS = (
+    "model.embed_tokens.weight",
+    "model.norm.weight",
+    "model.layers.0.input_layernorm.weight",
+    "model.layers.1.self_attn.q_proj.weight",
+    "model.layers.1.self_attn.k_proj.weight",
+    "model.layers.1.self_attn.k_norm.weight",
+    "model.layers.2.mlp.down_proj.weight",
+    "lm_head.weight",
+)
 # prompt length, completion lengths, comparisons (winner, loser, probability, weight) within the group
 SHAPES = [
     (3, [5, 2], [(0, 1, 1.0, 1.0)]),
@@ -50,8 +58,11 @@ def make_groups():
     rng, groups, first = random.Random(5), [], 0
     for prompt, lengths, comparisons in SHAPES:
         draw = lambda n: [rng.randrange(100) for _ in range(n)]
-        group = {"prompt": draw(prompt), "completions": [draw(n) for n in lengths],
-                 "comparisons": [[first + w, first + l, p, c] for w, l, p, c in comparisons]}
+        group = {
+            "prompt": draw(prompt),
+            "completions": [draw(n) for n in lengths],
+            "comparisons": [[first + w, first + l, p, c] for w, l, p, c in comparisons],
+        }
         groups.append(group)
         first += len(lengths)
     groups[2]["completions"][2][:2] = groups[2]["completions"][1][:2]
@@ -65,10 +76,10 @@ def score(model, groups):
     ids = torch.zeros(len(rows), width, dtype=torch.int64)
     mask = torch.zeros_like(ids)
     for i, (p, c) in enumerate(rows):
-        ids[i, :len(p) + len(c)] = torch.tensor(p + c)
-        mask[i, :len(p) + len(c)] = 1
+        ids[i, : len(p) + len(c)] = torch.tensor(p + c)
+        mask[i, : len(p) + len(c)] = 1
     logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-    return [token_logps(logits[i], ids[i])[len(p) - 1:len(p) + len(c) - 1] for i, (p, c) in enumerate(rows)]
+    return [token_logps(logits[i], ids[i])[len(p) - 1 : len(p) + len(c) - 1] for i, (p, c) in enumerate(rows)]
 
 
 def dpo(logps, reference, groups):
@@ -85,7 +96,9 @@ def run(model, groups, reference, wanted):
     """Scores, losses and gradients; checks the padded rows against one row at a time."""
     parts = score(model, groups)
     with torch.no_grad():
-        alone = [score(model, [{"prompt": g["prompt"], "completions": [c]}])[0] for g in groups for c in g["completions"]]
+        alone = [
+            score(model, [{"prompt": g["prompt"], "completions": [c]}])[0] for g in groups for c in g["completions"]
+        ]
     assert max((a - b).abs().max().item() for a, b in zip(parts, alone)) < 1e-12, "padding must not matter"
     logps = torch.stack([x.sum() for x in parts])
     losses, loss = dpo(logps, reference, groups)
@@ -102,15 +115,29 @@ def run(model, groups, reference, wanted):
 
 def main():
     groups, reference = make_groups()
-    write_json(HERE / "packed.json", {"versions": versions("torch", "transformers", "peft"), "script": "packed.py",
-                                      "models": MODELS, "beta": BETA, "groups": groups, "reference_logps": reference})
+    write_json(
+        HERE / "packed.json",
+        {
+            "versions": versions("torch", "transformers", "peft"),
+            "script": "packed.py",
+            "models": MODELS,
+            "beta": BETA,
+            "groups": groups,
+            "reference_logps": reference,
+        },
+    )
     reference, out = torch.tensor(reference, dtype=torch.float64), {}
     for name in MODELS:
-        load = lambda: exact64(AutoModelForCausalLM.from_pretrained(
-            HERE / "models" / name, dtype=torch.float64, attn_implementation="sdpa").eval())
+        load = lambda: exact64(
+            AutoModelForCausalLM.from_pretrained(
+                HERE / "models" / name, dtype=torch.float64, attn_implementation="sdpa"
+            ).eval()
+        )
         full = run(load(), groups, reference, lambda n: n in GRADIENTS)
-        lora = get_peft_model(load(), LoraConfig(r=3, lora_alpha=7, lora_dropout=0.0, target_modules=["q_proj", "v_proj"],
-                                                 task_type="CAUSAL_LM"))
+        lora = get_peft_model(
+            load(),
+            LoraConfig(r=3, lora_alpha=7, lora_dropout=0.0, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"),
+        )
         generator, adapter = torch.Generator().manual_seed(31), {}
         for key, p in sorted(lora.named_parameters()):
             if "lora_" in key:
@@ -118,11 +145,22 @@ def main():
                 p.data = value.double()
                 adapter["adapter." + key.removeprefix("base_model.model.").replace(".default", "")] = value
         low = run(lora.eval(), groups, reference, lambda n: "lora_" in n) | adapter
-        print(name, "loss", full["loss"].item(), "with adapter", low["loss"].item(), "adapter moves log-probs by",
-              (full["logps"] - low["logps"]).abs().max().item())
+        print(
+            name,
+            "loss",
+            full["loss"].item(),
+            "with adapter",
+            low["loss"].item(),
+            "adapter moves log-probs by",
+            (full["logps"] - low["logps"]).abs().max().item(),
+        )
         out |= {f"{name}.full.{k}": v for k, v in full.items()} | {f"{name}.lora.{k}": v for k, v in low.items()}
-    write_tensors(HERE / "packed.safetensors", out, versions=versions("torch", "transformers", "peft"),
-                  script="tests/golden/packed.py")
+    write_tensors(
+        HERE / "packed.safetensors",
+        out,
+        versions=versions("torch", "transformers", "peft"),
+        script="tests/golden/packed.py",
+    )
 
 
 if __name__ == "__main__":

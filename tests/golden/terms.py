@@ -15,6 +15,7 @@ Numbers are the doubles nearest to the exact values of the row's double inputs.
 
 Run: python tests/golden/terms.py
 """
+
 import random
 
 from mpmath import exp, log1p, mp, mpf
@@ -40,21 +41,45 @@ def row(kind, beta, smoothing, p, lp_w, lp_l, rf_w, rf_l):
     z, q = b * (h_w - h_l), (1 - e) * mpf(p) + e * (1 - mpf(p))
     # sigmoid(z) - q without cancellation where q is 1
     slope = b * (-sigmoid(-z) + (1 - q))
-    results = dict(z=z, loss=q * softplus(-z) + (1 - q) * softplus(z), d_lp_w=slope, d_lp_l=-slope, reward_w=b * h_w,
-                   reward_l=b * h_l)
-    return dict(kind=kind, beta=beta, label_smoothing=smoothing, p=p, lp_w=lp_w, lp_l=lp_l, rf_w=rf_w, rf_l=rf_l,
-                **{k: float(v) for k, v in results.items()})
+    results = dict(
+        z=z,
+        loss=q * softplus(-z) + (1 - q) * softplus(z),
+        d_lp_w=slope,
+        d_lp_l=-slope,
+        reward_w=b * h_w,
+        reward_l=b * h_l,
+    )
+    return dict(
+        kind=kind,
+        beta=beta,
+        label_smoothing=smoothing,
+        p=p,
+        lp_w=lp_w,
+        lp_l=lp_l,
+        rf_w=rf_w,
+        rf_l=rf_l,
+        **{k: float(v) for k, v in results.items()}
+    )
 
 
 def main():
-    lp_w, lp_l, rf_w, rf_l = [-10.0, -20.0, -5.0], [-12.0, -18.5, -9.0], [-11.0, -19.0, -7.0], [-11.5, -19.5, -8.0]
+    lp_w, lp_l, rf_w, rf_l = ([-10.0, -20.0, -5.0], [-12.0, -18.5, -9.0], [-11.0, -19.0, -7.0], [-11.5, -19.5, -8.0])
     pairs = list(zip(lp_w, lp_l, rf_w, rf_l))
     named = [row("dpo", 0.1, 0.0, 1.0, *x) for x in pairs]
     named += [row("cdpo", 0.1, 0.1, 1.0, *x) for x in pairs]
     named += [row("soft", 0.1, 0.0, p, *x) for p, x in zip((0.9, 0.5, 0.3), pairs)]
     # by hand: row 1 of dpo has D = (-10+11) - (-12+11.5) = 1.5, z = 0.15, log(1 + e^-0.15) = 0.620957
-    assert [round(r["loss"], 6) for r in named] == [0.620957, 0.798139, 0.554355, 0.635957, 0.778139, 0.584355, 0.635957,
-                                                    0.698139, 0.764355]
+    assert [round(r["loss"], 6) for r in named] == [
+        0.620957,
+        0.798139,
+        0.554355,
+        0.635957,
+        0.778139,
+        0.584355,
+        0.635957,
+        0.698139,
+        0.764355,
+    ]
     assert [round(r["d_lp_w"], 5) for r in named[::3]] == [-0.04626, -0.03626, -0.03626]
 
     rng, rows = random.Random(7), []
@@ -71,7 +96,9 @@ def main():
             lp = [lp[0], lp[1], lp[0], lp[1]]
         rows.append(row("random", beta, smoothing, p, *lp))
     assert max(abs(r["z"]) for r in rows) >= 1e4 and sum(abs(r["z"]) > 700 for r in rows) > 10
-    write_json(HERE / "dpo_terms.json", {"versions": versions("mpmath"), "script": "terms.py", "named": named, "random": rows})
+    write_json(
+        HERE / "dpo_terms.json", {"versions": versions("mpmath"), "script": "terms.py", "named": named, "random": rows}
+    )
     print(len(named), len(rows), "rows, |z| up to", max(abs(r["z"]) for r in rows))
 
 

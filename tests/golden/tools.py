@@ -3,6 +3,7 @@
 Every script here makes its numbers with public libraries or plain arithmetic and shares no code with attune.
 Run one with `python tests/golden/NAME.py` from any folder; the same versions give the same bytes.
 """
+
 import json
 import platform
 from importlib.metadata import version
@@ -37,8 +38,11 @@ def write_tensors(path, tensors, **metadata):
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().clone().contiguous() for k, v in tensors.items()}, str(path),
-              metadata={"about": json.dumps(metadata)})
+    save_file(
+        {k: v.detach().clone().contiguous() for k, v in tensors.items()},
+        str(path),
+        metadata={"about": json.dumps(metadata)},
+    )
 
 
 def randomise(model, seed):
@@ -66,7 +70,7 @@ def token_logps(logits, ids):
 
 
 def frequencies64(config):
-    """Rotary frequencies theta^(-2i/d) in float64, i = 0 .. d/2-1; for rope_type llama3 with wavelength w = 2 pi / f and
+    """Rotary frequencies theta^(-2i/d) in float64, i = 0 .. d/2-1; for rope_type llama3 with wavelength w = 2 pi/f and
     original context c: f where w < c/high, f/factor where w > c/low, and between them the blend
     (1-s) f/factor + s f with s = (c/w - low) / (high - low)."""
     import math
@@ -98,7 +102,8 @@ def exact64(model):
     for module in model.modules():
         if type(module).__name__.endswith("RMSNorm"):
             module.forward = lambda x, m=module: m.weight * (
-                x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + m.variance_epsilon))
+                x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + m.variance_epsilon)
+            )
     base = model
     while not hasattr(base, "rotary_emb"):
         base = base.get_base_model() if hasattr(base, "get_base_model") else base.model
