@@ -56,6 +56,8 @@ class GgufFile {
     return values_;
   }
   [[nodiscard]] bool has(std::string_view key) const;
+  /// @throws Error naming file and key, and the nearest key, if it is not there.
+  [[nodiscard]] const GgufValue& value(std::string_view key) const;
 
   /// The typed accessors. @throws Error naming file, key, expected and got type, and the nearest
   /// key if there is none of that name.
@@ -90,8 +92,11 @@ class GgufFile {
  private:
   GgufFile(int version, std::map<std::string, GgufValue, std::less<>> values, TensorFile tensors);
 
+  [[noreturn]] void refuse(std::string_view key, std::string_view expected) const;
   template <class T>
   const T& get(std::string_view key, std::string_view expected) const;
+  template <class T>
+  const std::vector<T>& get_array(std::string_view key, std::string_view expected) const;
 
   int version_;
   std::map<std::string, GgufValue, std::less<>> values_;
