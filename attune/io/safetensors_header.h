@@ -18,11 +18,11 @@ inline constexpr uint64_t kMaxSafetensorsHeader = 100'000'000;
 
 /// What the header says of one tensor. Only its form is checked, not its sense.
 struct SafetensorsEntry {
-  std::string name;
+  std::string name = {};
   DType dtype = DType::kF32;
-  std::vector<int64_t> shape;  ///< none is negative
-  int64_t begin = 0;           ///< first byte, counted from the header's end; not negative
-  int64_t end = 0;             ///< one past the last byte; not negative
+  std::vector<int64_t> shape = {};  ///< none is negative
+  int64_t begin = 0;                ///< first byte, counted from the header's end; not negative
+  int64_t end = 0;                  ///< one past the last byte; not negative
 };
 
 /// The header's content, in the order of the file.

@@ -20,12 +20,12 @@ namespace attune::io {
 
 /// One tensor of a file. The bytes belong to the file's mapping and may be unaligned.
 struct TensorView {
-  std::string name;
+  std::string name = {};
   DType dtype = DType::kF32;
   /// Row-major, outermost dimension first, as in Hugging Face checkpoints; empty for a scalar.
-  std::vector<int64_t> shape;
+  std::vector<int64_t> shape = {};
   /// Little-endian elements or blocks, exactly size_bytes(dtype, numel()) long.
-  std::span<const std::byte> bytes;
+  std::span<const std::byte> bytes = {};
 
   /// The product of the shape; 1 for a scalar. Readers have checked that it does not overflow.
   [[nodiscard]] int64_t numel() const;
