@@ -20,6 +20,8 @@ struct Message {
 /// A way to write a conversation.
 class ChatTemplate {
  public:
+  struct Family;
+
   /// The template that the tokenizer came with. @throws Error if it has none, or an unknown one.
   static ChatTemplate of(const Tokenizer& tokenizer);
 
@@ -44,11 +46,6 @@ class ChatTemplate {
   std::string name() const;
 
  private:
-  struct Family;
-  struct Texts {
-    std::string_view bos;
-    std::string_view eos;
-  };
   ChatTemplate(const Family& family, std::string_view bos, std::string_view eos);
 
   const Family* family_;
