@@ -25,3 +25,14 @@ target_compile_options(
   attune_torch INTERFACE -fopenmp "SHELL:-idirafter ${ATTUNE_TORCH_DIR}/include"
                          "SHELL:-idirafter ${ATTUNE_TORCH_DIR}/include/torch/csrc/api/include")
 target_link_options(attune_torch INTERFACE -fopenmp "LINKER:-rpath,${ATTUNE_TORCH_DIR}/lib")
+
+# One precompiled header for the rooms that write autograd functions.
+function(attune_tensor_pch target)
+  if(TARGET attune_nn AND NOT target STREQUAL "attune_nn")
+    target_precompile_headers(${target} REUSE_FROM attune_nn)
+  else()
+    target_precompile_headers(${target} PRIVATE <torch/csrc/autograd/custom_function.h>
+                              <ATen/TensorOperators.h> <ATen/Parallel.h>)
+  endif()
+  target_compile_options(${target} PRIVATE -fpch-preprocess)
+endfunction()

@@ -1,0 +1,160 @@
+#include "attune/model/decoder.h"
+
+#include <utility>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/embedding.h>
+
+#include "attune/core/error.h"
+#include "attune/nn/logp_head.h"
+#include "attune/nn/recompute.h"
+#include "attune/nn/rms_norm.h"
+#include "attune/nn/swiglu.h"
+#include "attune/nn/tree_attention.h"
+#include "attune/tensor/gemm.h"
+
+namespace attune::model {
+
+at::Tensor TreeAttention::attend(int64_t /*layer*/,
+                                 const at::Tensor& q_NHE,
+                                 const at::Tensor& k_NGE,
+                                 const at::Tensor& v_NGE) {
+  return nn::tree_attention(q_NHE, k_NGE, v_NGE, tree_);
+}
+
+Decoder::Decoder(DecoderShape shape)
+    : shape_(std::move(shape)),
+      frequencies_(nn::inverse_frequencies(shape_.rotary)),
+      layers_(static_cast<size_t>(shape_.layers)) {}
+
+at::Tensor Decoder::forward(const at::Tensor& tokens_N,
+                            const at::Tensor& positions_N,
+                            Attention& attention,
+                            const adapter::Pass& pass,
+                            bool recompute) const {
+  const at::ScalarType dtype = norm_D_.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  at::Tensor h_ND = at::embedding(embed_VD_, tokens_N).to(dtype);
+  if (recompute && at::GradMode::is_enabled() && !h_ND.requires_grad()) {
+    h_ND.set_requires_grad(true);  // or nothing below the first recomputed layer would be reached
+  }
+  const nn::RotaryAngles angles = nn::rotary_angles(frequencies_, positions_N, dtype);
+  for (int64_t i = 0; i < shape_.layers; ++i) {
+    const auto layer = [this, i, angles, &attention, pass](const at::Tensor& x_ND) {
+      return layer_forward(i, x_ND, angles, attention, pass);
+    };
+    h_ND = recompute ? nn::recompute(layer, h_ND) : layer(h_ND);
+  }
+  return nn::rms_norm(h_ND, norm_D_, shape_.norm_eps);
+}
+
+at::Tensor Decoder::layer_forward(int64_t index,
+                                  const at::Tensor& x_ND,
+                                  const nn::RotaryAngles& angles,
+                                  Attention& attention,
+                                  const adapter::Pass& pass) const {
+  const DecoderLayer& layer = layers_[static_cast<size_t>(index)];
+  const int64_t N = x_ND.size(0);
+  const auto heads = [&](const adapter::Linear& projection, const at::Tensor& x, int64_t count) {
+    return projection.forward(x, pass).view({N, count, shape_.head_dim});
+  };
+
+  const at::Tensor a_ND = nn::rms_norm(x_ND, layer.input_layernorm, shape_.norm_eps);
+  at::Tensor q_NHE = heads(layer.q_proj, a_ND, shape_.heads);
+  at::Tensor k_NGE = heads(layer.k_proj, a_ND, shape_.kv_heads);
+  const at::Tensor v_NGE = heads(layer.v_proj, a_ND, shape_.kv_heads);
+  if (shape_.qk_norm) {
+    q_NHE = nn::rms_norm(q_NHE, layer.q_norm, shape_.norm_eps);
+    k_NGE = nn::rms_norm(k_NGE, layer.k_norm, shape_.norm_eps);
+  }
+  const at::Tensor mixed_NHE =
+      attention.attend(index, nn::rotate(q_NHE, angles), nn::rotate(k_NGE, angles), v_NGE);
+  const at::Tensor h_ND =
+      x_ND + layer.o_proj.forward(mixed_NHE.reshape({N, shape_.heads * shape_.head_dim}), pass);
+
+  const at::Tensor m_ND = nn::rms_norm(h_ND, layer.post_attention_layernorm, shape_.norm_eps);
+  const at::Tensor inner_NF =
+      nn::gated_silu(layer.gate_proj.forward(m_ND, pass), layer.up_proj.forward(m_ND, pass));
+  return h_ND + layer.down_proj.forward(inner_NF, pass);
+}
+
+at::Tensor Decoder::label_logps(const at::Tensor& h_CD, const at::Tensor& label_C) const {
+  return nn::label_logps(h_CD, shape_.tied_head ? embed_VD_ : head_VD_, label_C);
+}
+
+at::Tensor Decoder::logits(const at::Tensor& h_ND) const {
+  return tensor::product_nt(h_ND, shape_.tied_head ? embed_VD_ : head_VD_);
+}
+
+void Decoder::each_linear(const std::function<void(const std::string&, adapter::Linear&)>& visit) {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    DecoderLayer& layer = layers_[i];
+    const std::string at = fmt::format("model.layers.{}.", i);
+    visit(at + "self_attn.q_proj", layer.q_proj);
+    visit(at + "self_attn.k_proj", layer.k_proj);
+    visit(at + "self_attn.v_proj", layer.v_proj);
+    visit(at + "self_attn.o_proj", layer.o_proj);
+    visit(at + "mlp.gate_proj", layer.gate_proj);
+    visit(at + "mlp.up_proj", layer.up_proj);
+    visit(at + "mlp.down_proj", layer.down_proj);
+  }
+}
+
+void Decoder::each_weight(const std::function<void(const std::string&, at::Tensor&)>& visit) {
+  visit("model.embed_tokens.weight", embed_VD_);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    DecoderLayer& layer = layers_[i];
+    const std::string at = fmt::format("model.layers.{}.", i);
+    visit(at + "input_layernorm.weight", layer.input_layernorm);
+    visit(at + "post_attention_layernorm.weight", layer.post_attention_layernorm);
+    if (shape_.qk_norm) {
+      visit(at + "self_attn.q_norm.weight", layer.q_norm);
+      visit(at + "self_attn.k_norm.weight", layer.k_norm);
+    }
+    const auto linear = [&](const char* path, adapter::Linear& projection, bool bias) {
+      visit(at + path + ".weight", projection.weight_OI);
+      if (bias) {
+        visit(at + path + ".bias", projection.bias_O);
+      }
+    };
+    linear("self_attn.q_proj", layer.q_proj, shape_.qkv_bias);
+    linear("self_attn.k_proj", layer.k_proj, shape_.qkv_bias);
+    linear("self_attn.v_proj", layer.v_proj, shape_.qkv_bias);
+    linear("self_attn.o_proj", layer.o_proj, shape_.out_bias);
+    linear("mlp.gate_proj", layer.gate_proj, false);
+    linear("mlp.up_proj", layer.up_proj, false);
+    linear("mlp.down_proj", layer.down_proj, false);
+  }
+  visit("model.norm.weight", norm_D_);
+  if (!shape_.tied_head) {
+    visit("lm_head.weight", head_VD_);
+  }
+}
+
+std::vector<Decoder::Named> Decoder::trained_parameters() {
+  std::vector<Named> named;
+  each_linear([&](const std::string& path, adapter::Linear& linear) {
+    if (linear.lora) {
+      named.push_back({path + ".lora_A", linear.lora->a_RI});
+      named.push_back({path + ".lora_B", linear.lora->b_OR});
+    }
+  });
+  if (named.empty()) {
+    each_weight([&](const std::string& name, at::Tensor& weight) {
+      if (weight.requires_grad()) {
+        named.push_back({name, weight});
+      }
+    });
+  }
+  return named;
+}
+
+int64_t Decoder::weight_bytes() {
+  int64_t bytes = 0;
+  each_weight([&](const std::string&, at::Tensor& weight) {
+    bytes += static_cast<int64_t>(weight.nbytes());
+  });
+  return bytes;
+}
+
+}  // namespace attune::model

@@ -1,0 +1,130 @@
+// The decoder of the Llama family: Llama 2 and 3, SmolLM2, Mistral, Qwen2, Qwen3. One code, driven
+// by its shape.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "attune/adapter/lora.h"
+#include "attune/adapter/pass.h"
+#include "attune/nn/rotary.h"
+#include "attune/tensor/tree.h"
+
+namespace attune::model {
+
+/// Everything that decides the computation, read from config.json or a GGUF file's metadata.
+struct DecoderShape {
+  std::string architecture = "LlamaForCausalLM";  ///< Hugging Face's name of the class.
+  int64_t vocabulary = 0;                         ///< V
+  int64_t width = 0;                              ///< D
+  int64_t layers = 0;                             ///< L
+  int64_t heads = 0;                              ///< H
+  int64_t kv_heads = 0;                           ///< G, a divisor of H
+  int64_t head_dim = 0;                           ///< E, even
+  int64_t feed_forward = 0;                       ///< F
+  int64_t max_positions = 0;  ///< Longest text the model was made for, in tokens.
+  double norm_eps = 1e-5;
+  bool tied_head = false;  ///< The output embedding is the input embedding.
+  bool qkv_bias = false;   ///< Qwen2; Llama with attention_bias.
+  bool out_bias = false;   ///< Llama with attention_bias.
+  bool qk_norm = false;    ///< Qwen3: norm of each query and key head.
+  nn::RotaryShape rotary = {};
+};
+
+/// How queries meet keys: over a packed token tree, or over a cache of earlier tokens.
+class Attention {
+ public:
+  virtual ~Attention() = default;
+  /// @param q_NHE, k_NGE  rotated.  @return [N, H, E]
+  virtual at::Tensor attend(int64_t layer,
+                            const at::Tensor& q_NHE,
+                            const at::Tensor& k_NGE,
+                            const at::Tensor& v_NGE) = 0;
+};
+
+/// Attention over the token tree of a packed batch.
+class TreeAttention : public Attention {
+ public:
+  explicit TreeAttention(std::shared_ptr<const tensor::Tree> tree) : tree_(std::move(tree)) {}
+  at::Tensor attend(int64_t layer,
+                    const at::Tensor& q_NHE,
+                    const at::Tensor& k_NGE,
+                    const at::Tensor& v_NGE) override;
+
+ private:
+  std::shared_ptr<const tensor::Tree> tree_;
+};
+
+/// One layer's weights, under Hugging Face's names.
+struct DecoderLayer {
+  at::Tensor input_layernorm;
+  at::Tensor post_attention_layernorm;
+  at::Tensor q_norm;  ///< Undefined without qk_norm.
+  at::Tensor k_norm;
+  adapter::Linear q_proj, k_proj, v_proj, o_proj;
+  adapter::Linear gate_proj, up_proj, down_proj;
+};
+
+/// A decoder-only language model without its tokenizer.
+class Decoder {
+ public:
+  explicit Decoder(DecoderShape shape);
+
+  /// Hidden rows after the last norm, [N, D]; the head reads them.
+  /// @param tokens_N     int64 ids, each in [0, V).
+  /// @param positions_N  int64, 0 for the first token of a text.
+  /// @param recompute    keep only each layer's input for the backward pass.
+  at::Tensor forward(const at::Tensor& tokens_N,
+                     const at::Tensor& positions_N,
+                     Attention& attention,
+                     const adapter::Pass& pass,
+                     bool recompute = false) const;
+
+  /// log pi(label | row) in nats, f64, [C]: the head on the given hidden rows only.
+  [[nodiscard]] at::Tensor label_logps(const at::Tensor& h_CD, const at::Tensor& label_C) const;
+
+  /// [N, V] logits, for sampling.
+  [[nodiscard]] at::Tensor logits(const at::Tensor& h_ND) const;
+
+  [[nodiscard]] const DecoderShape& shape() const {
+    return shape_;
+  }
+
+  /// Every base weight with Hugging Face's name ("model.layers.0.self_attn.q_proj.weight"), in
+  /// checkpoint order. A tied head is not listed.
+  void each_weight(const std::function<void(const std::string& name, at::Tensor& weight)>& visit);
+  /// Every linear layer with its path ("model.layers.0.self_attn.q_proj").
+  void each_linear(const std::function<void(const std::string& path, adapter::Linear&)>& visit);
+
+  /// What training changes: LoRA's A and B where there are adapters, else every weight. Names as in
+  /// each_weight, "<path>.lora_A" and "<path>.lora_B".
+  struct Named {
+    std::string name;
+    at::Tensor tensor;
+  };
+  std::vector<Named> trained_parameters();
+
+  /// Bytes of the base weights as they are kept.
+  int64_t weight_bytes();
+
+ private:
+  at::Tensor layer_forward(int64_t index,
+                           const at::Tensor& x_ND,
+                           const nn::RotaryAngles& angles,
+                           Attention& attention,
+                           const adapter::Pass& pass) const;
+
+  DecoderShape shape_;
+  std::vector<float> frequencies_;
+  at::Tensor embed_VD_;
+  at::Tensor norm_D_;
+  at::Tensor head_VD_;  // undefined when tied
+  std::vector<DecoderLayer> layers_;
+};
+
+}  // namespace attune::model

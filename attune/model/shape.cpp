@@ -1,0 +1,292 @@
+// config.json and GGUF metadata to a DecoderShape, and back.
+#include <array>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "attune/core/error.h"
+#include "attune/core/hint.h"
+#include "attune/io/gguf.h"
+#include "attune/model/checkpoint.h"
+#include "attune/model/gguf_names.h"
+
+namespace attune::model {
+namespace {
+
+using nlohmann::json;
+
+struct Family {
+  std::string_view architecture;  // Hugging Face's class
+  std::string_view model_type;
+  std::string_view gguf;  // general.architecture
+  bool qkv_bias;
+  bool qk_norm;
+};
+
+constexpr std::array kFamilies{
+    Family{"LlamaForCausalLM", "llama", "llama", false, false},
+    Family{"MistralForCausalLM", "mistral", "mistral", false, false},
+    Family{"Qwen2ForCausalLM", "qwen2", "qwen2", true, false},
+    Family{"Qwen3ForCausalLM", "qwen3", "qwen3", false, true},
+};
+
+const Family& family_of(std::string_view architecture, const std::string& where) {
+  std::vector<std::string_view> known;
+  for (const Family& family : kFamilies) {
+    if (family.architecture == architecture) {
+      return family;
+    }
+    known.push_back(family.architecture);
+  }
+  throw Error(fmt::format("{}: architecture \"{}\" is not supported.{} Known: {}",
+                          where,
+                          architecture,
+                          did_you_mean(architecture, known),
+                          fmt::join(known, ", ")));
+}
+
+// Typed reading of one JSON object, with the file and the key in every message.
+class Reader {
+ public:
+  Reader(const json& object, std::string where) : object_(object), where_(std::move(where)) {}
+
+  [[nodiscard]] bool has(const char* key) const {
+    return object_.contains(key) && !object_.at(key).is_null();
+  }
+  [[nodiscard]] int64_t count(const char* key, std::optional<int64_t> fallback = {}) const {
+    if (!has(key) && fallback) {
+      return *fallback;
+    }
+    check(has(key), "{}: \"{}\" is missing", where_, key);
+    const json& value = object_.at(key);
+    check(value.is_number_integer(),
+          "{}: \"{}\" must be a whole number, got {}",
+          where_,
+          key,
+          value.dump());
+    const auto number = value.get<int64_t>();
+    check(number > 0 && number <= (int64_t{1} << 31),
+          "{}: \"{}\" must be 1 or more, got {}",
+          where_,
+          key,
+          number);
+    return number;
+  }
+  [[nodiscard]] double number(const char* key, double fallback) const {
+    if (!has(key)) {
+      return fallback;
+    }
+    check(object_.at(key).is_number(),
+          "{}: \"{}\" must be a number, got {}",
+          where_,
+          key,
+          object_.at(key).dump());
+    const auto value = object_.at(key).get<double>();
+    check(value > 0, "{}: \"{}\" must be > 0, got {}", where_, key, value);
+    return value;
+  }
+  [[nodiscard]] bool flag(const char* key, bool fallback) const {
+    if (!has(key)) {
+      return fallback;
+    }
+    check(object_.at(key).is_boolean(),
+          "{}: \"{}\" must be true or false, got {}",
+          where_,
+          key,
+          object_.at(key).dump());
+    return object_.at(key).get<bool>();
+  }
+
+ private:
+  const json& object_;
+  std::string where_;
+};
+
+// Newer files say rope_parameters; older ones rope_theta and rope_scaling.
+void read_rotary(const json& config, const std::string& where, nn::RotaryShape& rotary) {
+  const Reader top(config, where);
+  rotary.theta = top.number("rope_theta", 10000.0);
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (!config.contains(key) || !config.at(key).is_object()) {
+      continue;
+    }
+    const json& scaling = config.at(key);
+    const Reader reader(scaling, where + ": " + key);
+    rotary.theta = reader.number("rope_theta", rotary.theta);
+    const auto type = scaling.value("rope_type", scaling.value("type", std::string("default")));
+    if (type == "llama3") {
+      rotary.llama3 = nn::Llama3Scaling{
+          .factor = reader.number("factor", 8.0),
+          .low_freq_factor = reader.number("low_freq_factor", 1.0),
+          .high_freq_factor = reader.number("high_freq_factor", 4.0),
+          .original_max_positions = reader.number("original_max_position_embeddings", 8192)};
+    } else if (type == "linear") {
+      rotary.linear_factor = reader.number("factor", 1.0);
+    } else {
+      check(type == "default",
+            "{}: {} of type \"{}\" is not supported. Known: default, linear, llama3",
+            where,
+            key,
+            type);
+    }
+    return;
+  }
+}
+
+void check_shape(const DecoderShape& s, const std::string& where) {
+  check(s.head_dim % 2 == 0, "{}: the head size must be even, got {}", where, s.head_dim);
+  check(s.heads % s.kv_heads == 0,
+        "{}: {} query heads cannot share {} key/value heads",
+        where,
+        s.heads,
+        s.kv_heads);
+  check(s.layers <= 4096, "{}: {} layers", where, s.layers);
+}
+
+}  // namespace
+
+DecoderShape shape_from_config(const std::string& text, const std::string& where) {
+  const json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  check(config.is_object(), "{}: expected one JSON object", where);
+  check(config.contains("architectures") && config.at("architectures").is_array() &&
+            config.at("architectures").size() == 1 && config.at("architectures")[0].is_string(),
+        "{}: \"architectures\" must name one class",
+        where);
+  const Family& family = family_of(config.at("architectures")[0].get<std::string>(), where);
+  const Reader reader(config, where);
+  DecoderShape shape;
+  shape.architecture = family.architecture;
+  shape.vocabulary = reader.count("vocab_size");
+  shape.width = reader.count("hidden_size");
+  shape.layers = reader.count("num_hidden_layers");
+  shape.heads = reader.count("num_attention_heads");
+  shape.kv_heads = reader.count("num_key_value_heads", shape.heads);
+  check(reader.has("head_dim") || shape.width % shape.heads == 0,
+        "{}: hidden_size {} is no multiple of num_attention_heads {}",
+        where,
+        shape.width,
+        shape.heads);
+  shape.head_dim = reader.count("head_dim", std::max<int64_t>(1, shape.width / shape.heads));
+  shape.feed_forward = reader.count("intermediate_size");
+  shape.max_positions = reader.count("max_position_embeddings", 2048);
+  shape.norm_eps = reader.number("rms_norm_eps", 1e-6);
+  shape.tied_head = reader.flag("tie_word_embeddings", false);
+  const bool attention_bias = reader.flag("attention_bias", false);
+  shape.qkv_bias = family.qkv_bias || attention_bias;
+  shape.out_bias = !family.qkv_bias && attention_bias;
+  shape.qk_norm = family.qk_norm;
+  shape.rotary.head_dim = shape.head_dim;
+  read_rotary(config, where, shape.rotary);
+  check(!reader.flag("mlp_bias", false), "{}: \"mlp_bias\": true is not supported", where);
+  check(config.value("hidden_act", std::string("silu")) == "silu",
+        "{}: \"hidden_act\": {} is not supported, only silu",
+        where,
+        config.at("hidden_act").dump());
+  const bool sliding = reader.has("sliding_window") && reader.flag("use_sliding_window", true);
+  check(!sliding || reader.count("sliding_window") >= shape.max_positions,
+        "{}: a sliding window of {} tokens is not supported; set max_position_embeddings to it if "
+        "your texts are shorter",
+        where,
+        reader.has("sliding_window") ? reader.count("sliding_window") : 0);
+  check_shape(shape, where);
+  return shape;
+}
+
+DecoderShape shape_from_gguf(const io::GgufFile& file) {
+  const std::string where = file.path().string();
+  const std::string& name = file.get_string("general.architecture");
+  std::vector<std::string_view> known;
+  for (const Family& family : kFamilies) {
+    known.push_back(family.gguf);
+  }
+  const auto found = std::find(known.begin(), known.end(), name);
+  check(found != known.end(),
+        "{}: architecture \"{}\" is not supported.{} Known: {}",
+        where,
+        name,
+        did_you_mean(name, known),
+        fmt::join(known, ", "));
+  const Family& family = kFamilies[static_cast<size_t>(found - known.begin())];
+  const auto count = [&](const std::string& key) {
+    const int64_t value = file.get_int(name + "." + key);
+    check(value > 0 && value <= (int64_t{1} << 31), "{}: {}.{} is {}", where, name, key, value);
+    return value;
+  };
+  DecoderShape shape;
+  shape.architecture = family.architecture;
+  shape.width = count("embedding_length");
+  shape.layers = count("block_count");
+  shape.heads = count("attention.head_count");
+  shape.kv_heads =
+      file.has(name + ".attention.head_count_kv") ? count("attention.head_count_kv") : shape.heads;
+  shape.head_dim = file.has(name + ".attention.key_length")
+                       ? count("attention.key_length")
+                       : std::max<int64_t>(1, shape.width / shape.heads);
+  shape.feed_forward = count("feed_forward_length");
+  shape.max_positions = count("context_length");
+  shape.norm_eps = file.get_float(name + ".attention.layer_norm_rms_epsilon");
+  shape.vocabulary = file.at("token_embd.weight").shape.at(0);
+  shape.tied_head = file.find("output.weight") == nullptr;
+  shape.qkv_bias = file.find("blk.0.attn_q.bias") != nullptr;
+  shape.out_bias = file.find("blk.0.attn_output.bias") != nullptr;
+  shape.qk_norm = family.qk_norm;
+  shape.rotary.head_dim = shape.head_dim;
+  shape.rotary.theta =
+      file.has(name + ".rope.freq_base") ? file.get_float(name + ".rope.freq_base") : 10000.0;
+  check(shape.rotary.theta > 0, "{}: {}.rope.freq_base must be > 0", where, name);
+  if (file.has(name + ".rope.scaling.type")) {
+    const std::string& type = file.get_string(name + ".rope.scaling.type");
+    check(type == "none" || type == "linear",
+          "{}: rope scaling \"{}\" is not supported. Known: none, linear",
+          where,
+          type);
+    if (type == "linear") {
+      shape.rotary.linear_factor = file.get_float(name + ".rope.scaling.factor");
+    }
+  }
+  check(file.find("rope_freqs.weight") == nullptr,
+        "{}: stretched rotary frequencies in a GGUF file are not supported; use the Hugging Face "
+        "folder of this model",
+        where);
+  check_shape(shape, where);
+  return shape;
+}
+
+std::string config_json(const DecoderShape& shape, at::ScalarType dtype) {
+  const Family& family = family_of(shape.architecture, "config.json");
+  nlohmann::ordered_json config;
+  config["architectures"] = {shape.architecture};
+  config["model_type"] = family.model_type;
+  config["vocab_size"] = shape.vocabulary;
+  config["hidden_size"] = shape.width;
+  config["intermediate_size"] = shape.feed_forward;
+  config["num_hidden_layers"] = shape.layers;
+  config["num_attention_heads"] = shape.heads;
+  config["num_key_value_heads"] = shape.kv_heads;
+  config["head_dim"] = shape.head_dim;
+  config["max_position_embeddings"] = shape.max_positions;
+  config["rms_norm_eps"] = shape.norm_eps;
+  config["rope_theta"] = shape.rotary.theta;
+  if (shape.rotary.llama3) {
+    const nn::Llama3Scaling& s = *shape.rotary.llama3;
+    config["rope_scaling"] = {
+        {"rope_type", "llama3"},
+        {"factor", s.factor},
+        {"low_freq_factor", s.low_freq_factor},
+        {"high_freq_factor", s.high_freq_factor},
+        {"original_max_position_embeddings", static_cast<int64_t>(s.original_max_positions)}};
+  } else if (shape.rotary.linear_factor != 1.0) {
+    config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", shape.rotary.linear_factor}};
+  }
+  config["hidden_act"] = "silu";
+  config["attention_bias"] = shape.out_bias || (shape.qkv_bias && !family.qkv_bias);
+  config["tie_word_embeddings"] = shape.tied_head;
+  config["torch_dtype"] = dtype == at::kBFloat16 ? "bfloat16" : "float32";
+  if (family.architecture == "MistralForCausalLM") {
+    config["sliding_window"] = nullptr;
+  }
+  return config.dump(2) + "\n";
+}
+
+}  // namespace attune::model

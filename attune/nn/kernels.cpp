@@ -1,0 +1,211 @@
+#include "attune/nn/kernels.h"
+
+#include <cmath>
+#include <cstring>
+
+// One body, compiled for AVX-512, AVX2 + FMA and the baseline; chosen when the program is loaded.
+#define ATTUNE_CLONES \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
+
+namespace attune::nn {
+namespace {
+
+// e^x for x <= 88: 2^k e^r with |r| <= ln(2)/2 and a polynomial of degree 6 for e^r; relative error
+// below 2e-7. Below -87.3 the result is 0. Written so that the compiler can vectorise it.
+[[gnu::always_inline]] inline float exp_of(float x) {
+  constexpr float kLog2e = 1.44269504088896341F;
+  const float clamped = x < -87.3F ? -87.3F : (x > 88.0F ? 88.0F : x);
+  const float shifted = clamped * kLog2e + 12582912.0F;  // 1.5 * 2^23: rounds to nearest
+  const float k = shifted - 12582912.0F;
+  float r = clamped - k * 0.693145751953125F;
+  r -= k * 1.42860682030941723212e-6F;
+  float p = 1.3981999507e-3F;
+  p = p * r + 8.3334519073e-3F;
+  p = p * r + 4.1665795894e-2F;
+  p = p * r + 1.6666665459e-1F;
+  p = p * r + 5.0000001201e-1F;
+  p = p * r * r + r + 1.0F;
+  int32_t bits = 0;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = static_cast<int32_t>((static_cast<uint32_t>(bits) << 23) + 0x3f800000U);
+  float scale = 0;
+  std::memcpy(&scale, &bits, sizeof scale);
+  return x < -87.3F ? 0.0F : p * scale;
+}
+
+[[gnu::always_inline]] inline double exp_of(double x) {
+  return std::exp(x);
+}
+
+template <class T>
+[[gnu::always_inline]] inline T sigmoid_of(T x) {
+  return T(1) / (T(1) + exp_of(-x));
+}
+
+template <class T>
+[[gnu::always_inline]] inline void rms_norm_body(
+    const T* x, const T* w, double eps, int64_t n, int64_t d, T* y, T* rstd) {
+  for (int64_t i = 0; i < n; ++i) {
+    const T* row = x + i * d;
+    T sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < d; ++j) {
+      sum += row[j] * row[j];
+    }
+    const T scale = T(1) / std::sqrt(sum / static_cast<T>(d) + static_cast<T>(eps));
+    rstd[i] = scale;
+#pragma omp simd
+    for (int64_t j = 0; j < d; ++j) {
+      y[i * d + j] = row[j] * scale * w[j];
+    }
+  }
+}
+
+template <class T>
+[[gnu::always_inline]] inline void rms_norm_backward_body(
+    const T* g, const T* x, const T* w, const T* rstd, int64_t n, int64_t d, T* dx) {
+  for (int64_t i = 0; i < n; ++i) {
+    const T* grow = g + i * d;
+    const T* row = x + i * d;
+    T dot = 0;
+#pragma omp simd reduction(+ : dot)
+    for (int64_t j = 0; j < d; ++j) {
+      dot += grow[j] * w[j] * row[j];
+    }
+    const T scale = rstd[i];
+    const T pull = dot * scale * scale * scale / static_cast<T>(d);
+#pragma omp simd
+    for (int64_t j = 0; j < d; ++j) {
+      dx[i * d + j] = grow[j] * w[j] * scale - row[j] * pull;
+    }
+  }
+}
+
+template <class T>
+[[gnu::always_inline]] inline void rotate_body(
+    T* x, const T* cos, const T* sin, T sign, int64_t n, int64_t h, int64_t e) {
+  const int64_t half = e / 2;
+  for (int64_t i = 0; i < n; ++i) {
+    const T* c = cos + i * half;
+    const T* s = sin + i * half;
+    for (int64_t k = 0; k < h; ++k) {
+      T* low = x + (i * h + k) * e;
+      T* high = low + half;
+#pragma omp simd
+      for (int64_t j = 0; j < half; ++j) {
+        const T a = low[j];
+        const T b = high[j];
+        low[j] = a * c[j] - sign * b * s[j];
+        high[j] = b * c[j] + sign * a * s[j];
+      }
+    }
+  }
+}
+
+template <class T>
+[[gnu::always_inline]] inline void swiglu_body(const T* gate, const T* up, int64_t count, T* y) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    y[i] = gate[i] * sigmoid_of(gate[i]) * up[i];
+  }
+}
+
+template <class T>
+[[gnu::always_inline]] inline void swiglu_backward_body(
+    const T* g, const T* gate, const T* up, int64_t count, T* dgate, T* dup) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    const T s = sigmoid_of(gate[i]);
+    dup[i] = g[i] * gate[i] * s;
+    dgate[i] = g[i] * up[i] * s * (T(1) + gate[i] * (T(1) - s));
+  }
+}
+
+template <class T>
+[[gnu::always_inline]] inline T exp_shifted_body(T* x, T shift, int64_t count) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < count; ++i) {
+    const T e = exp_of(x[i] - shift);
+    x[i] = e;
+    sum += e;
+  }
+  return sum;
+}
+
+template <class T>
+[[gnu::always_inline]] inline T largest_body(const T* x, int64_t count) {
+  T best = x[0];
+#pragma omp simd reduction(max : best)
+  for (int64_t i = 0; i < count; ++i) {
+    best = x[i] > best ? x[i] : best;
+  }
+  return best;
+}
+
+}  // namespace
+
+// target_clones cannot stand on a template: the instances are written out.
+#define ATTUNE_INSTANCES(T)                                                                       \
+  ATTUNE_CLONES static void rms_norm_##T(                                                         \
+      const T* x, const T* w, double eps, int64_t n, int64_t d, T* y, T* rstd) {                  \
+    rms_norm_body(x, w, eps, n, d, y, rstd);                                                      \
+  }                                                                                               \
+  ATTUNE_CLONES static void rms_norm_backward_##T(                                                \
+      const T* g, const T* x, const T* w, const T* rstd, int64_t n, int64_t d, T* dx) {           \
+    rms_norm_backward_body(g, x, w, rstd, n, d, dx);                                              \
+  }                                                                                               \
+  ATTUNE_CLONES static void rotate_##T(                                                           \
+      T* x, const T* cos, const T* sin, T sign, int64_t n, int64_t h, int64_t e) {                \
+    rotate_body(x, cos, sin, sign, n, h, e);                                                      \
+  }                                                                                               \
+  ATTUNE_CLONES static void swiglu_##T(const T* gate, const T* up, int64_t count, T* y) {         \
+    swiglu_body(gate, up, count, y);                                                              \
+  }                                                                                               \
+  ATTUNE_CLONES static void swiglu_backward_##T(                                                  \
+      const T* g, const T* gate, const T* up, int64_t count, T* dgate, T* dup) {                  \
+    swiglu_backward_body(g, gate, up, count, dgate, dup);                                         \
+  }                                                                                               \
+  ATTUNE_CLONES static T exp_shifted_##T(T* x, T shift, int64_t count) {                          \
+    return exp_shifted_body(x, shift, count);                                                     \
+  }                                                                                               \
+  ATTUNE_CLONES static T largest_##T(const T* x, int64_t count) {                                 \
+    return largest_body(x, count);                                                                \
+  }                                                                                               \
+  template <>                                                                                     \
+  void rms_norm_rows(const T* x, const T* w, double eps, int64_t n, int64_t d, T* y, T* rstd) {   \
+    rms_norm_##T(x, w, eps, n, d, y, rstd);                                                       \
+  }                                                                                               \
+  template <>                                                                                     \
+  void rms_norm_backward_rows(                                                                    \
+      const T* g, const T* x, const T* w, const T* rstd, int64_t n, int64_t d, T* dx) {           \
+    rms_norm_backward_##T(g, x, w, rstd, n, d, dx);                                               \
+  }                                                                                               \
+  template <>                                                                                     \
+  void rotate_rows(T* x, const T* cos, const T* sin, T sign, int64_t n, int64_t h, int64_t e) {   \
+    rotate_##T(x, cos, sin, sign, n, h, e);                                                       \
+  }                                                                                               \
+  template <>                                                                                     \
+  void swiglu(const T* gate, const T* up, int64_t count, T* y) {                                  \
+    swiglu_##T(gate, up, count, y);                                                               \
+  }                                                                                               \
+  template <>                                                                                     \
+  void swiglu_backward(const T* g, const T* gate, const T* up, int64_t count, T* dgate, T* dup) { \
+    swiglu_backward_##T(g, gate, up, count, dgate, dup);                                          \
+  }                                                                                               \
+  template <>                                                                                     \
+  T exp_shifted(T* x, T shift, int64_t count) {                                                   \
+    return exp_shifted_##T(x, shift, count);                                                      \
+  }                                                                                               \
+  template <>                                                                                     \
+  T largest(const T* x, int64_t count) {                                                          \
+    return largest_##T(x, count);                                                                 \
+  }
+
+ATTUNE_INSTANCES(float)
+ATTUNE_INSTANCES(double)
+
+#undef ATTUNE_INSTANCES
+#undef ATTUNE_CLONES
+
+}  // namespace attune::nn
