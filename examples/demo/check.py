@@ -22,8 +22,8 @@ LONG_REJECTED = 35  # a rejected answer that outgrows the chosen one rambles for
 RATIO = (1.6, 2.0)  # mean words of rejected over mean words of chosen
 NOT_LONGER = (0.12, 0.18)  # share of rows whose rejected answer is no longer than the chosen one
 GRAM = 5
-MAX_JACCARD = 0.10  # of word 5-grams, between any two texts of the file
-MAX_GRAM_ROWS = 3  # texts of one field that may share a word 5-gram; more smells of a template
+MAX_JACCARD = {"prompt": 0.30, "chosen": 0.05, "rejected": 0.05}  # of word 5-grams, to any text
+MAX_GRAM_ROWS = 3  # answers of one field that may share a word 5-gram; more smells of a template
 PUNCTUATION = set(" !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
@@ -88,7 +88,10 @@ def check_row(texts, say):
 
 
 def check_repeats(rows, say):
-    """Reports equal prompts, near-duplicate texts and overused phrases; returns the largest Jaccard."""
+    """Reports equal prompts, near-duplicate texts and overused phrases.
+
+    Returns the largest Jaccard of each field's texts with any other text of the file.
+    """
     first = {}
     for number, texts in rows:
         key = " ".join(re.findall(r"\w+", texts["prompt"].lower()))
@@ -104,7 +107,7 @@ def check_repeats(rows, say):
 
     shared = collections.Counter()
     for gram, indices in holders.items():
-        for field in ROLE:
+        for field in ("chosen", "rejected"):  # questions share their openings by nature
             users = [all_texts[i][0] for i in indices if all_texts[i][1] == field]
             if len(users) > MAX_GRAM_ROWS:
                 say(users[-1], f"{field}: {' '.join(gram)!r} also stands in lines {users[:-1]}")
@@ -112,14 +115,13 @@ def check_repeats(rows, say):
             for a in indices[:j]:
                 shared[a, b] += 1
 
-    largest = 0.0
+    largest = dict.fromkeys(ROLE, 0.0)
     for (a, b), both in shared.items():
         jaccard = both / (len(all_texts[a][2]) + len(all_texts[b][2]) - both)
         (line_a, field_a, _), (line_b, field_b, _) = all_texts[a], all_texts[b]
-        if min(len(all_texts[a][2]), len(all_texts[b][2])) < GRAM:
-            continue  # so few 5-grams that one stock phrase would decide
-        largest = max(largest, jaccard)
-        if jaccard > MAX_JACCARD:
+        for field in (field_a, field_b):
+            largest[field] = max(largest[field], jaccard)
+        if jaccard > max(MAX_JACCARD[field_a], MAX_JACCARD[field_b]):
             say(line_b, f"{field_b} is close to {field_a} of line {line_a}: Jaccard {jaccard:.2f}")
     return largest
 
@@ -137,7 +139,7 @@ def main(path):
             check_row(texts, lambda what, n=number: say(n, what))
             rows.append((number, texts))
     if not rows:
-        print(f"{path.name}: no usable row")
+        print("\n".join(faults), f"{path.name}: no usable row", sep="\n")
         return 1
     if len(rows) != ROWS:
         faults.append(f"{path.name}: {len(rows)} usable rows, expected {ROWS}")
@@ -154,7 +156,8 @@ def main(path):
     largest = check_repeats(rows, say)
     print(f"  rejected over chosen, mean words: {ratio:.2f}")
     print(f"  rejected not longer: {short} rows, {share:.1%}")
-    print(f"  largest Jaccard of word {GRAM}-grams: {largest:.3f}")
+    shown = ", ".join(f"{field} {value:.3f}" for field, value in largest.items())
+    print(f"  largest Jaccard of word {GRAM}-grams: {shown}")
     if not RATIO[0] <= ratio <= RATIO[1]:
         faults.append(f"{path.name}: ratio {ratio:.2f}, expected {RATIO[0]} to {RATIO[1]}")
     if not NOT_LONGER[0] <= share <= NOT_LONGER[1]:
