@@ -1,0 +1,41 @@
+#include "attune/cli/engine.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "attune/core/error.h"
+
+namespace attune::cli {
+
+void become_engine(Arguments arguments) {
+  const std::filesystem::path here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const std::array places{here / "attune-engine",
+                          here / ".." / "libexec" / "attune" / "attune-engine"};
+  std::vector<std::string> texts{"attune"};
+  texts.insert(texts.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& text : texts) {
+    argv.push_back(text.data());
+  }
+  argv.push_back(nullptr);
+  std::fflush(stdout);
+  for (const std::filesystem::path& place : places) {
+    execv(place.c_str(), argv.data());
+    check(errno == ENOENT, "{}: cannot be started: {}", place.string(), std::strerror(errno));
+  }
+  throw Error(
+      fmt::format("attune {} needs the program attune-engine, which is not in {}. Build "
+                  "with ATTUNE_TENSOR=ON, or install it there",
+                  arguments.empty() ? "" : arguments[0],
+                  here.string()));
+}
+
+}  // namespace attune::cli

@@ -1,0 +1,65 @@
+#include "attune/cli/frame.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <new>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "attune/core/error.h"
+#include "attune/core/hint.h"
+
+namespace attune::cli {
+namespace {
+
+int print_error(std::string_view message) {
+  std::fflush(stdout);
+  fmt::print(stderr, "attune: {}\n", message);
+  return kUserError;
+}
+
+int run_caught(Arguments arguments, const std::function<int(Arguments)>& run) try {
+  const int code = run(arguments);
+  check(std::fflush(stdout) == 0 && std::ferror(stdout) == 0,
+        "stdout: writing failed: {}",
+        std::strerror(errno));
+  return code;
+} catch (const Error& e) {
+  return print_error(e.what());
+} catch (const std::filesystem::filesystem_error& e) {
+  return print_error(fmt::format("{}: {}", e.path1().string(), e.code().message()));
+} catch (const std::bad_alloc&) {
+  return print_error("out of memory. attune plan shows what a run needs");
+} catch (const std::exception& e) {
+  std::fflush(stdout);
+  fmt::print(stderr,
+             "attune: internal error: {}\nThis is a bug: report it with the command and the run "
+             "file.\n",
+             e.what());
+  return kInternalError;
+}
+
+}  // namespace
+
+int run_command(std::span<const Command> table, Arguments arguments, std::string_view of) {
+  check(!arguments.empty(), "no {}", of);
+  const auto found = std::ranges::find(table, arguments[0], &Command::name);
+  if (found != table.end()) {
+    return found->run(arguments.subspan(1));
+  }
+  std::vector<std::string_view> names;
+  std::ranges::transform(table, std::back_inserter(names), &Command::name);
+  throw Error(fmt::format("no {} \"{}\".{}", of, arguments[0], did_you_mean(arguments[0], names)));
+}
+
+int run_framed(int argc, char** argv, const std::function<int(Arguments)>& run) {
+  const std::vector<std::string_view> arguments(argv + std::min(argc, 1), argv + argc);
+  return run_caught(arguments, run);
+}
+
+}  // namespace attune::cli
