@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <iostream>
 #include <iterator>
+#include <locale>
 #include <string>
 #include <vector>
 
@@ -164,9 +165,10 @@ int reference(Arguments arguments) {
   for (const config::SectionRef& section : train::list_sections(defaults)) {
     names.push_back(section.name);
     add(section.name,
-        fmt::format("## {}\n\nThis section says {}.\n\n{}\n",
+        fmt::format("## {}\n\n{}{}.\n\n{}\n",
                     section.name,
-                    section.summary,
+                    std::toupper(section.summary[0], std::locale::classic()),
+                    section.summary.substr(1),
                     config::markdown(section.fields)));
     if (section.name == "adapter") {
       add("objective", objective_reference());

@@ -7,10 +7,12 @@
 #include <filesystem>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "attune/cli/terminal.h"
 #include "attune/core/error.h"
 #include "attune/core/hint.h"
 
@@ -19,8 +21,17 @@ namespace {
 
 int print_error(std::string_view message) {
   std::fflush(stdout);
-  fmt::print(stderr, "attune: {}\n", message);
+  put(stderr, fmt::format("attune: {}\n", message));
   return kUserError;
+}
+
+int print_bug(std::string_view message) {
+  std::fflush(stdout);
+  put(stderr,
+      fmt::format("attune: internal error: {}\nThis is a bug: report it with the command and the "
+                  "run file.\n",
+                  message));
+  return kInternalError;
 }
 
 int run_caught(Arguments arguments, const std::function<int(Arguments)>& run) try {
@@ -35,13 +46,12 @@ int run_caught(Arguments arguments, const std::function<int(Arguments)>& run) tr
   return print_error(fmt::format("{}: {}", e.path1().string(), e.code().message()));
 } catch (const std::bad_alloc&) {
   return print_error("out of memory. attune plan shows what a run needs");
+} catch (const std::system_error& e) {
+  return std::ferror(stdout) != 0
+             ? print_error(fmt::format("stdout: writing failed: {}", e.code().message()))
+             : print_bug(e.what());
 } catch (const std::exception& e) {
-  std::fflush(stdout);
-  fmt::print(stderr,
-             "attune: internal error: {}\nThis is a bug: report it with the command and the run "
-             "file.\n",
-             e.what());
-  return kInternalError;
+  return print_bug(e.what());
 }
 
 }  // namespace

@@ -67,7 +67,9 @@ struct Shower {
     return fmt::format("{}", number);
   }
   std::string operator()(double number) const {
-    return fmt::format("{}", number);
+    const auto narrow = static_cast<float>(number);  // most are stored so: 1e-05, not 9.9999997e-06
+    return static_cast<double>(narrow) == number ? fmt::format("{}", narrow)
+                                                 : fmt::format("{}", number);
   }
   std::string operator()(const io::GgufValue& inner) const {
     return value_line(inner);

@@ -85,14 +85,14 @@ void Terminal::show(const Task& task, int64_t done, int64_t total, bool finished
                                                      static_cast<double>(fresh)
                                                : -1;
   if (kind_ == LogKind::kJson) {
-    fmt::print(screen_.out,
-               "{{\"event\": \"progress\", \"task\": {}, \"done\": {}, \"total\": {}, \"spent_s\": "
-               "{:.1f}}}\n",
-               json_text(task.name),
-               done,
-               total,
-               spent_s);
-    std::fflush(screen_.out);
+    put(screen_.out,
+        fmt::format(
+            "{{\"event\": \"progress\", \"task\": {}, \"done\": {}, \"total\": {}, \"spent_s\": "
+            "{:.1f}}}\n",
+            json_text(task.name),
+            done,
+            total,
+            spent_s));
     return;
   }
   std::string text = fmt::format("{}  {}", task.name, count_text(done));
@@ -105,8 +105,7 @@ void Terminal::show(const Task& task, int64_t done, int64_t total, bool finished
     text += fmt::format(", {} left", time_text(left_s));
   }
   if (!screen_.is_terminal) {
-    fmt::print(screen_.out, "{}\n", text);
-    std::fflush(screen_.out);
+    put(screen_.out, fmt::format("{}\n", text));
     return;
   }
   constexpr int kCells = 20;
@@ -121,15 +120,13 @@ void Terminal::show(const Task& task, int64_t done, int64_t total, bool finished
            text;
   }
   const auto width = static_cast<size_t>(std::max(20, screen_.columns - 1));
-  fmt::print(screen_.out, "\r\x1b[K{}{}", text.substr(0, width), finished ? "\n" : "");
-  std::fflush(screen_.out);
+  put(screen_.out, fmt::format("\r\x1b[K{}{}", text.substr(0, width), finished ? "\n" : ""));
   bar_drawn_ = !finished;
 }
 
 void Terminal::clear_bar() {
   if (bar_drawn_) {
-    fmt::print(screen_.out, "\r\x1b[K");
-    std::fflush(screen_.out);
+    put(screen_.out, "\r\x1b[K");
     bar_drawn_ = false;
   }
 }
@@ -148,11 +145,15 @@ void Terminal::say(std::string_view event, std::string_view line) {
   const std::lock_guard lock(mutex_);
   clear_bar();
   if (kind_ == LogKind::kJson) {
-    fmt::print(screen_.out, "{{\"event\": \"{}\", \"text\": {}}}\n", event, json_text(line));
+    put(screen_.out, fmt::format("{{\"event\": \"{}\", \"text\": {}}}\n", event, json_text(line)));
   } else {
-    fmt::print(screen_.out, "{}{}\n", event == "warning" ? "warning: " : "", line);
+    put(screen_.out, fmt::format("{}{}\n", event == "warning" ? "warning: " : "", line));
   }
-  std::fflush(screen_.out);
+}
+
+void put(std::FILE* out, std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), out);
+  std::fflush(out);
 }
 
 std::string time_text(double seconds) {

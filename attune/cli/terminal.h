@@ -59,6 +59,9 @@ class Terminal : public Watcher {
   bool bar_drawn_ = false;
 };
 
+/// Writes as far as `out` takes it: work goes on when its progress cannot be shown.
+void put(std::FILE* out, std::string_view text);
+
 /// "45 s", "3 min 20 s", "2 h 5 min".
 std::string time_text(double seconds);
 /// "1,234,567".

@@ -30,18 +30,29 @@ bool is_control(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
 
-// Bare texts are kept to characters with no meaning in YAML anywhere.
+// Words that YAML readers take for nothing or for a truth value, in small letters.
+constexpr std::array<std::string_view, 10> kTaken{
+    "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n"};
+
+// Bare texts are kept to characters with no meaning in YAML anywhere, and to texts that other
+// readers do not take for something else.
 bool is_bare(std::string_view text) {
   constexpr std::string_view kInside = "_-./+~@=";
-  constexpr std::array<std::string_view, 5> kNulls{"~", "null", "Null", "NULL", ""};
   const auto is_word = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
   };
-  return std::ranges::find(kNulls, text) == kNulls.end() &&
+  std::string small;
+  for (const char c : text) {
+    if (!is_word(c) && kInside.find(c) == kInside.npos) {
+      return false;
+    }
+    small += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  const bool looks_like_number =
+      parse_number(text) || text.starts_with("0x") || small == ".nan" || small == ".inf";
+  return !text.empty() &&
          (is_word(text[0]) || text[0] == '/' || text[0] == '.' || text[0] == '_') &&
-         text != "..." && std::ranges::all_of(text, [&](char c) {
-           return is_word(c) || kInside.find(c) != kInside.npos;
-         });
+         text != "..." && !looks_like_number && std::ranges::find(kTaken, small) == kTaken.end();
 }
 
 }  // namespace
