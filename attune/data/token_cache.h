@@ -48,6 +48,8 @@ class TokenCache {
   [[nodiscard]] int64_t total_comparisons() const;
   /// What the cache was made from: 32 hexadecimal digits over files, tokenizer, template, options.
   [[nodiscard]] std::string key() const;
+  /// The counts of the build as JSON, for the one who reads the cache again.
+  [[nodiscard]] std::string_view report() const;
   /// The cache file.
   [[nodiscard]] const std::filesystem::path& path() const;
 
