@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 
 #include "attune/core/error.h"
@@ -17,6 +16,12 @@ T load_at(const std::byte* from) {
   std::memcpy(&value, from, sizeof value);
   return value;
 }
+
+// Vectorise the element loops.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("O3")
+#endif
 
 void f64_to_f32(const std::byte* in, int64_t count, float* out) {
   for (int64_t i = 0; i < count; ++i) {
@@ -35,6 +40,16 @@ void bf16_to_f32(const std::byte* in, int64_t count, float* out) {
     out[i] = f32_from_bf16(load_at<uint16_t>(in + 2 * i));
   }
 }
+
+void f32_to_bf16(const float* in, int64_t count, uint16_t* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    out[i] = bf16_from_f32(in[i]);
+  }
+}
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
 
 // `count` elements from `in` on, whole blocks.
 void elements_to_f32(const TensorView& tensor, const std::byte* in, int64_t count, float* out) {
@@ -133,9 +148,7 @@ void to_bf16(const TensorView& tensor, int64_t first, int64_t count, std::span<u
   for (int64_t done = 0; done < count; done += kPiece) {
     const int64_t here = std::min(kPiece, count - done);
     elements_to_f32(tensor, in + done / block * block_bytes(tensor.dtype), here, piece.data());
-    for (int64_t i = 0; i < here; ++i) {
-      out[static_cast<size_t>(done + i)] = bf16_from_f32(piece[static_cast<size_t>(i)]);
-    }
+    f32_to_bf16(piece.data(), here, out.data() + done);
   }
 }
 
