@@ -161,9 +161,15 @@ std::vector<std::pair<std::string, std::string>> read_merges(const io::GgufFile&
   return merges;
 }
 
-void build_byte_level(const io::GgufFile& file, Hasher& hasher, TokenizerParts& parts) {
+std::string pre_of(const io::GgufFile& file, const std::string& named) {
   constexpr std::string_view kPre = "tokenizer.ggml.pre";
-  const std::string pre = file.has(kPre) ? file.get_string(kPre) : "default";
+  return !named.empty() ? named : file.has(kPre) ? file.get_string(kPre) : "default";
+}
+
+void build_byte_level(const io::GgufFile& file,
+                      const std::string& pre,
+                      Hasher& hasher,
+                      TokenizerParts& parts) {
   Split split = split_of(pre);
   BpeOptions options;
   options.ignore_merges = split.ignore_merges;
@@ -198,17 +204,20 @@ void build_sentencepiece(const io::GgufFile& file, Hasher& hasher, TokenizerPart
         text.empty() || !prefix ? std::string(text) : " " + std::string(text), " ", "\xe2\x96\x81");
   }});
   parts.decoder = Decoder::sentencepiece(prefix);
+  const auto unk = id_or_none(file, "tokenizer.ggml.unknown_token_id");
+  check(!unk || parts.vocabulary->has(*unk),
+        "tokenizer.ggml.unknown_token_id: id {} is not in the vocabulary.",
+        unk.value_or(-1));
   parts.encoder = std::make_unique<PieceEncoder>(
-      std::make_unique<SentencePieceModel>(*parts.vocabulary,
-                                           std::move(narrow),
-                                           id_or_none(file, "tokenizer.ggml.unknown_token_id")),
+      std::make_unique<SentencePieceModel>(*parts.vocabulary, std::move(narrow), unk),
       /*byte_level=*/false);
   read_special_ids(file, /*adds_bos=*/true, parts);
 }
 
 }  // namespace
 
-std::unique_ptr<const TokenizerParts> build_from_gguf(const io::GgufFile& file) {
+std::unique_ptr<const TokenizerParts> build_from_gguf(const io::GgufFile& file,
+                                                      const std::string& pre) {
   constexpr std::string_view kModelKey = "tokenizer.ggml.model";
   const std::string& model = file.get_string(kModelKey);
   check(model == "gpt2" || model == "llama",
@@ -219,7 +228,7 @@ std::unique_ptr<const TokenizerParts> build_from_gguf(const io::GgufFile& file) 
   read_tokens(file, *parts);
   Hasher hasher;
   hasher.add("gguf").add(model);
-  model == "gpt2" ? build_byte_level(file, hasher, *parts)
+  model == "gpt2" ? build_byte_level(file, pre_of(file, pre), hasher, *parts)
                   : build_sentencepiece(file, hasher, *parts);
   for (const std::string& token : file.get_strings(kTokens)) {
     hasher.add(token);

@@ -121,9 +121,10 @@ void TokenizerParts::finish() {
 Tokenizer::Tokenizer(std::unique_ptr<const TokenizerParts> parts) : parts_(std::move(parts)) {}
 Tokenizer::~Tokenizer() = default;
 
-std::shared_ptr<const Tokenizer> Tokenizer::load(const std::filesystem::path& path) {
+std::shared_ptr<const Tokenizer> Tokenizer::load(const std::filesystem::path& path,
+                                                 const LoadOptions& options) {
   if (path.extension() == ".gguf") {
-    return from_gguf(io::GgufFile::open(path));
+    return from_gguf(io::GgufFile::open(path), options);
   }
   const bool is_folder = std::filesystem::is_directory(path);
   const std::filesystem::path folder = is_folder ? path : path.parent_path();
@@ -144,9 +145,10 @@ std::shared_ptr<const Tokenizer> Tokenizer::load(const std::filesystem::path& pa
   }
 }
 
-std::shared_ptr<const Tokenizer> Tokenizer::from_gguf(const io::GgufFile& file) {
+std::shared_ptr<const Tokenizer> Tokenizer::from_gguf(const io::GgufFile& file,
+                                                      const LoadOptions& options) {
   try {
-    return std::shared_ptr<const Tokenizer>(new Tokenizer(build_from_gguf(file)));
+    return std::shared_ptr<const Tokenizer>(new Tokenizer(build_from_gguf(file, options.gguf_pre)));
   } catch (const Error& error) {
     throw Error(fmt::format("{}: {}", file.path().string(), error.what()));
   }

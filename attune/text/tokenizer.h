@@ -28,6 +28,14 @@ struct EncodeOptions {
   bool parse_special = true;
 };
 
+/// How a tokenizer is read.
+struct LoadOptions {
+  /// Takes the place of a GGUF file's `tokenizer.ggml.pre`, the name of how texts are split. The
+  /// file's own, "", is how the model was taught. "gpt-2" gives the ids that Python's transformers
+  /// makes of any byte-level GGUF file, since it does not read that key.
+  std::string gguf_pre = {};
+};
+
 /// A vocabulary with its rules. Immutable; every method may be called from any thread.
 class Tokenizer {
  public:
@@ -35,10 +43,12 @@ class Tokenizer {
   /// special_tokens_map.json, chat_template.jinja, generation_config.json and config.json where
   /// they are there), a tokenizer.json file (its neighbours count, too), or a .gguf file.
   /// @throws Error if a file is broken, or names a component that attune does not have.
-  static std::shared_ptr<const Tokenizer> load(const std::filesystem::path& path);
+  static std::shared_ptr<const Tokenizer> load(const std::filesystem::path& path,
+                                               const LoadOptions& options = {});
 
   /// From the metadata of an open GGUF file (`tokenizer.ggml.model` gpt2 or llama).
-  static std::shared_ptr<const Tokenizer> from_gguf(const io::GgufFile& file);
+  static std::shared_ptr<const Tokenizer> from_gguf(const io::GgufFile& file,
+                                                    const LoadOptions& options = {});
 
   /// From the texts of tokenizer.json and of tokenizer_config.json ("" if there is none).
   static std::shared_ptr<const Tokenizer> from_json(std::string_view tokenizer_json,
@@ -50,7 +60,8 @@ class Tokenizer {
 
   /// The ids of `text`. Invalid UTF-8 is read as U+FFFD, one for each maximal ill-formed part, as
   /// Python's `bytes.decode("utf-8", "replace")` does.
-  /// @throws Error if the vocabulary cannot spell the text and has no unknown token.
+  /// Characters that the vocabulary cannot spell become its unknown token, or vanish if it has
+  /// none, as in Hugging Face's tokenizers.
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
 
   /// The text of `ids`; bytes that are no UTF-8 become U+FFFD. `skip_special` leaves special tokens
