@@ -1,6 +1,6 @@
 // Feeds bytes to the GGUF reader: whatever they are, it reads them or throws Error.
 //
-//   flags="-std=c++20 -O1 -g1 -I. -fsanitize=fuzzer,address,undefined"
+//   flags="-std=c++20 -O1 -g1 -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all"
 //   clang++-14 $flags fuzz/gguf_fuzz.cpp attune/io/*.cpp attune/core/{file,hint}.cpp -lfmt -lz
 //   ./a.out -max_total_time=60 -rss_limit_mb=512 -timeout=5 corpus/ tests/golden/
 //

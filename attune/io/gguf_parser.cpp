@@ -3,13 +3,12 @@
 // bytes that there are.
 #include <algorithm>
 #include <bit>
-#include <cstring>
-#include <limits>
 #include <numeric>
 #include <utility>
 
 #include "attune/core/error.h"
 #include "attune/io/gguf.h"
+#include "attune/io/gguf_cursor.h"
 #include "attune/io/mapped_file.h"
 
 static_assert(std::endian::native == std::endian::little, "files are read in place");
@@ -22,222 +21,6 @@ using GgufValues = std::map<std::string, GgufValue, std::less<>>;
 constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint64_t kMaxAlignment = 1 << 30;
 constexpr uint32_t kMaxDimensions = 4;
-constexpr int kMaxArrayDepth = 4;
-constexpr auto kMaxInt = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
-
-// The numbers of GGUF's value types.
-enum class ValueType : uint32_t {
-  kUint8,
-  kInt8,
-  kUint16,
-  kInt16,
-  kUint32,
-  kInt32,
-  kFloat32,
-  kBool,
-  kString,
-  kArray,
-  kUint64,
-  kInt64,
-  kFloat64,
-};
-
-// Fewest bytes that a value of the type can take, or 0 if there is no such type.
-uint64_t least_bytes(ValueType type) {
-  constexpr uint64_t kBytes[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
-  const auto index = static_cast<size_t>(type);
-  return index < std::size(kBytes) ? kBytes[index] : 0;
-}
-
-// Walks over the bytes; whatever it gives out was there.
-class Cursor {
- public:
-  Cursor(std::span<const std::byte> bytes, std::string where)
-      : bytes_(bytes), where_(std::move(where)) {}
-
-  [[nodiscard]] uint64_t at() const {
-    return at_;
-  }
-  [[nodiscard]] uint64_t left() const {
-    return bytes_.size() - at_;
-  }
-  [[nodiscard]] const std::string& where() const {
-    return where_;
-  }
-
-  template <class T>
-  T take(const std::string& what) {
-    need(sizeof(T), what);
-    T value;
-    std::memcpy(&value, bytes_.data() + at_, sizeof value);
-    at_ += sizeof value;
-    return value;
-  }
-
-  std::string take_string(const std::string& what) {
-    const uint64_t start = at_;
-    const auto length = take<uint64_t>(what);
-    check(length <= left(),
-          "{}: {} at byte {} claims a length of {} bytes, but only {} are left",
-          where_,
-          what,
-          start,
-          length,
-          left());
-    std::string text(reinterpret_cast<const char*>(bytes_.data()) + at_, length);
-    at_ += length;
-    return text;
-  }
-
-  // A number of things that take at least `each` bytes.
-  uint64_t take_count(uint64_t each, const std::string& what) {
-    const auto count = take<uint64_t>(what);
-    check_count(count, each, what);
-    return count;
-  }
-
-  void check_count(uint64_t count, uint64_t each, const std::string& what) const {
-    check(count <= left() / each,
-          "{}: {}: a count of {} needs at least {} bytes each, but only {} bytes are left",
-          where_,
-          what,
-          count,
-          each,
-          left());
-  }
-
- private:
-  void need(uint64_t count, const std::string& what) const {
-    check(count <= left(),
-          "{}: the file ends at byte {} inside {}. Is the download complete?",
-          where_,
-          bytes_.size(),
-          what);
-  }
-
-  std::span<const std::byte> bytes_;
-  std::string where_;
-  uint64_t at_ = 0;
-};
-
-bool take_bool(Cursor& cursor, const std::string& what) {
-  const auto byte = cursor.take<uint8_t>(what);
-  check(byte <= 1, "{}: {}: expected a bool of 0 or 1, got {}", cursor.where(), what, byte);
-  return byte == 1;
-}
-
-template <class Stored, class Held>
-std::vector<Held> take_numbers(Cursor& cursor, uint64_t count, const std::string& what) {
-  std::vector<Held> numbers(count);
-  for (Held& number : numbers) {
-    number = static_cast<Held>(cursor.take<Stored>(what));
-  }
-  return numbers;
-}
-
-GgufValue take_unsigned_numbers(Cursor& cursor, uint64_t count, const std::string& what) {
-  auto numbers = take_numbers<uint64_t, uint64_t>(cursor, count, what);
-  if (std::any_of(numbers.begin(), numbers.end(), [](uint64_t n) { return n > kMaxInt; })) {
-    return {std::move(numbers)};
-  }
-  return {std::vector<int64_t>(numbers.begin(), numbers.end())};
-}
-
-GgufValue take_array(Cursor& cursor, const std::string& what, int depth) {
-  const auto type = static_cast<ValueType>(cursor.take<uint32_t>(what));
-  check(least_bytes(type) > 0,
-        "{}: {}: there is no element type {}",
-        cursor.where(),
-        what,
-        static_cast<uint32_t>(type));
-  const uint64_t count = cursor.take_count(least_bytes(type), what);
-  switch (type) {
-    case ValueType::kUint8:
-      return {take_numbers<uint8_t, int64_t>(cursor, count, what)};
-    case ValueType::kInt8:
-      return {take_numbers<int8_t, int64_t>(cursor, count, what)};
-    case ValueType::kUint16:
-      return {take_numbers<uint16_t, int64_t>(cursor, count, what)};
-    case ValueType::kInt16:
-      return {take_numbers<int16_t, int64_t>(cursor, count, what)};
-    case ValueType::kUint32:
-      return {take_numbers<uint32_t, int64_t>(cursor, count, what)};
-    case ValueType::kInt32:
-      return {take_numbers<int32_t, int64_t>(cursor, count, what)};
-    case ValueType::kInt64:
-      return {take_numbers<int64_t, int64_t>(cursor, count, what)};
-    case ValueType::kUint64:
-      return take_unsigned_numbers(cursor, count, what);
-    case ValueType::kFloat32:
-      return {take_numbers<float, double>(cursor, count, what)};
-    case ValueType::kFloat64:
-      return {take_numbers<double, double>(cursor, count, what)};
-    case ValueType::kBool: {
-      std::vector<bool> bools(count);
-      for (size_t i = 0; i < count; ++i) {
-        bools[i] = take_bool(cursor, what);
-      }
-      return {std::move(bools)};
-    }
-    case ValueType::kString: {
-      std::vector<std::string> texts(count);
-      for (std::string& text : texts) {
-        text = cursor.take_string(what);
-      }
-      return {std::move(texts)};
-    }
-    case ValueType::kArray: {
-      check(depth < kMaxArrayDepth,
-            "{}: {}: expected arrays of at most {} levels, got deeper nesting",
-            cursor.where(),
-            what,
-            kMaxArrayDepth);
-      std::vector<GgufValue> arrays;
-      arrays.reserve(count);
-      for (uint64_t i = 0; i < count; ++i) {
-        arrays.push_back(take_array(cursor, what, depth + 1));
-      }
-      return {std::move(arrays)};
-    }
-  }
-  throw InternalError("take_array: unreachable type");
-}
-
-GgufValue take_value(Cursor& cursor, const std::string& what) {
-  const auto type = static_cast<ValueType>(cursor.take<uint32_t>(what));
-  switch (type) {
-    case ValueType::kUint8:
-      return {int64_t{cursor.take<uint8_t>(what)}};
-    case ValueType::kInt8:
-      return {int64_t{cursor.take<int8_t>(what)}};
-    case ValueType::kUint16:
-      return {int64_t{cursor.take<uint16_t>(what)}};
-    case ValueType::kInt16:
-      return {int64_t{cursor.take<int16_t>(what)}};
-    case ValueType::kUint32:
-      return {int64_t{cursor.take<uint32_t>(what)}};
-    case ValueType::kInt32:
-      return {int64_t{cursor.take<int32_t>(what)}};
-    case ValueType::kInt64:
-      return {cursor.take<int64_t>(what)};
-    case ValueType::kUint64: {
-      const auto number = cursor.take<uint64_t>(what);
-      return number > kMaxInt ? GgufValue{number} : GgufValue{static_cast<int64_t>(number)};
-    }
-    case ValueType::kFloat32:
-      return {double{cursor.take<float>(what)}};
-    case ValueType::kFloat64:
-      return {cursor.take<double>(what)};
-    case ValueType::kBool:
-      return {take_bool(cursor, what)};
-    case ValueType::kString:
-      return {cursor.take_string(what)};
-    case ValueType::kArray:
-      return take_array(cursor, what, /*depth=*/1);
-  }
-  throw Error(fmt::format(
-      "{}: {}: there is no value type {}", cursor.where(), what, static_cast<uint32_t>(type)));
-}
 
 // The type that GGUF numbers so, or nothing.
 std::optional<DType> from_gguf(uint32_t number) {
@@ -285,7 +68,7 @@ struct Description {
   uint64_t size = 0;
 };
 
-Description take_description(Cursor& cursor, uint64_t index) {
+Description take_description(GgufCursor& cursor, uint64_t index) {
   Description result;
   TensorView& tensor = result.tensor;
   tensor.name = cursor.take_string(fmt::format("the name of tensor {}", index));
@@ -414,7 +197,7 @@ std::vector<TensorView> place_tensors(std::vector<Description> descriptions,
   return tensors;
 }
 
-int take_version(Cursor& cursor) {
+int take_version(GgufCursor& cursor) {
   check(cursor.left() >= 4 && cursor.take<uint32_t>("the magic") == 0x46554747,  // "GGUF"
         "{}: expected a file that begins with \"GGUF\"",
         cursor.where());
@@ -434,7 +217,7 @@ int take_version(Cursor& cursor) {
 GgufFile GgufFile::parse(std::span<const std::byte> bytes,
                          const std::filesystem::path& where,
                          std::shared_ptr<const void> storage) {
-  Cursor cursor(bytes, where.string());
+  GgufCursor cursor(bytes, where.string());
   const int version = take_version(cursor);
   const auto num_tensors = cursor.take<uint64_t>("the number of tensors");
   const auto num_values = cursor.take<uint64_t>("the number of metadata keys");
@@ -449,7 +232,7 @@ GgufFile GgufFile::parse(std::span<const std::byte> bytes,
   for (uint64_t i = 0; i < num_values; ++i) {
     const std::string key = cursor.take_string(fmt::format("metadata key {}", i));
     check(!values.contains(key), "{}: the metadata key \"{}\" is there twice", where.string(), key);
-    GgufValue value = take_value(cursor, fmt::format("metadata key \"{}\"", key));
+    GgufValue value = take_gguf_value(cursor, fmt::format("metadata key \"{}\"", key));
     if (const auto* const text = std::get_if<std::string>(&value.value)) {
       texts.emplace(key, *text);
     }
