@@ -23,10 +23,16 @@ at::Tensor TreeAttention::attend(int64_t /*layer*/,
   return nn::tree_attention(q_NHE, k_NGE, v_NGE, tree_);
 }
 
+std::shared_ptr<Attention> Attention::shared() const {
+  throw InternalError("this attention cannot run again in the backward pass");
+}
+
+std::shared_ptr<Attention> TreeAttention::shared() const {
+  return std::make_shared<TreeAttention>(tree_);
+}
+
 Decoder::Decoder(DecoderShape shape)
-    : shape_(std::move(shape)),
-      frequencies_(nn::inverse_frequencies(shape_.rotary)),
-      layers_(static_cast<size_t>(shape_.layers)) {}
+    : shape_(std::move(shape)), layers_(static_cast<size_t>(shape_.layers)) {}
 
 at::Tensor Decoder::forward(const at::Tensor& tokens_N,
                             const at::Tensor& positions_N,
@@ -38,12 +44,15 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_N,
   if (recompute && at::GradMode::is_enabled() && !h_ND.requires_grad()) {
     h_ND.set_requires_grad(true);  // or nothing below the first recomputed layer would be reached
   }
-  const nn::RotaryAngles angles = nn::rotary_angles(frequencies_, positions_N, dtype);
+  const nn::RotaryAngles angles = nn::rotary_angles(shape_.rotary, positions_N, dtype);
+  const std::shared_ptr<Attention> kept = recompute ? attention.shared() : nullptr;
   for (int64_t i = 0; i < shape_.layers; ++i) {
-    const auto layer = [this, i, angles, &attention, pass](const at::Tensor& x_ND) {
-      return layer_forward(i, x_ND, angles, attention, pass);
-    };
-    h_ND = recompute ? nn::recompute(layer, h_ND) : layer(h_ND);
+    h_ND = !recompute ? layer_forward(i, h_ND, angles, attention, pass)
+                      : nn::recompute(
+                            [this, i, angles, kept, pass](const at::Tensor& x_ND) {
+                              return layer_forward(i, x_ND, angles, *kept, pass);
+                            },
+                            h_ND);
   }
   return nn::rms_norm(h_ND, norm_D_, shape_.norm_eps);
 }

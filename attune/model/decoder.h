@@ -45,6 +45,9 @@ class Attention {
                             const at::Tensor& q_NHE,
                             const at::Tensor& k_NGE,
                             const at::Tensor& v_NGE) = 0;
+  /// The same attention with a life of its own, for a backward pass that runs the layers again
+  /// when this object may be gone. @throws InternalError if it cannot run twice (a cache).
+  [[nodiscard]] virtual std::shared_ptr<Attention> shared() const;
 };
 
 /// Attention over the token tree of a packed batch.
@@ -55,6 +58,7 @@ class TreeAttention : public Attention {
                     const at::Tensor& q_NHE,
                     const at::Tensor& k_NGE,
                     const at::Tensor& v_NGE) override;
+  [[nodiscard]] std::shared_ptr<Attention> shared() const override;
 
  private:
   std::shared_ptr<const tensor::Tree> tree_;
@@ -78,7 +82,8 @@ class Decoder {
   /// Hidden rows after the last norm, [N, D]; the head reads them.
   /// @param tokens_N     int64 ids, each in [0, V).
   /// @param positions_N  int64, 0 for the first token of a text.
-  /// @param recompute    keep only each layer's input for the backward pass.
+  /// @param recompute    keep only each layer's input for the backward pass; needs an attention
+  ///                     that can be shared. The decoder must outlive that pass.
   at::Tensor forward(const at::Tensor& tokens_N,
                      const at::Tensor& positions_N,
                      Attention& attention,
@@ -120,7 +125,6 @@ class Decoder {
                            const adapter::Pass& pass) const;
 
   DecoderShape shape_;
-  std::vector<float> frequencies_;
   at::Tensor embed_VD_;
   at::Tensor norm_D_;
   at::Tensor head_VD_;  // undefined when tied

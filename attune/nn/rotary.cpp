@@ -1,5 +1,6 @@
 #include "attune/nn/rotary.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -7,7 +8,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/from_blob.h>
+#include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "attune/core/error.h"
@@ -57,39 +58,46 @@ class Rotate : public torch::autograd::Function<Rotate> {
 
 }  // namespace
 
-std::vector<float> inverse_frequencies(const RotaryShape& shape) {
+template <class T>
+std::vector<T> inverse_frequencies(const RotaryShape& shape) {
   ensure(shape.head_dim > 0 && shape.head_dim % 2 == 0, "rotary: odd head size {}", shape.head_dim);
-  std::vector<float> frequencies;
+  std::vector<T> frequencies;
   for (int64_t i = 0; i < shape.head_dim; i += 2) {
-    const float exponent = static_cast<float>(i) / static_cast<float>(shape.head_dim);
-    double f = 1.0F / std::pow(static_cast<float>(shape.theta), exponent);
+    const T exponent = static_cast<T>(i) / static_cast<T>(shape.head_dim);
+    T f = T(1) / std::pow(static_cast<T>(shape.theta), exponent);
     if (shape.llama3) {
       const Llama3Scaling& s = *shape.llama3;
-      const double wavelength = 2 * std::numbers::pi / f;
-      const double low = s.original_max_positions / s.low_freq_factor;
-      const double high = s.original_max_positions / s.high_freq_factor;
-      if (wavelength > low) {
-        f /= s.factor;
-      } else if (wavelength > high) {
-        const double smooth = (s.original_max_positions / wavelength - s.low_freq_factor) /
-                              (s.high_freq_factor - s.low_freq_factor);
-        f = (1 - smooth) * f / s.factor + smooth * f;
+      const auto positions = static_cast<T>(s.original_max_positions);
+      const auto factor = static_cast<T>(s.factor);
+      const auto low = static_cast<T>(s.low_freq_factor);
+      const auto high = static_cast<T>(s.high_freq_factor);
+      const T wavelength = 2 * std::numbers::pi_v<T> / f;
+      if (wavelength > positions / low) {
+        f /= factor;
+      } else if (wavelength > positions / high) {
+        const T smooth = (positions / wavelength - low) / (high - low);
+        f = (1 - smooth) * f / factor + smooth * f;
       }
     }
-    frequencies.push_back(static_cast<float>(f / shape.linear_factor));
+    frequencies.push_back(f / static_cast<T>(shape.linear_factor));
   }
   return frequencies;
 }
 
-RotaryAngles rotary_angles(const std::vector<float>& frequencies,
+template std::vector<float> inverse_frequencies(const RotaryShape&);
+template std::vector<double> inverse_frequencies(const RotaryShape&);
+
+RotaryAngles rotary_angles(const RotaryShape& shape,
                            const at::Tensor& positions_N,
                            at::ScalarType dtype) {
-  const at::Tensor f_E = at::from_blob(const_cast<float*>(frequencies.data()),
-                                       {static_cast<int64_t>(frequencies.size())},
-                                       at::TensorOptions().dtype(at::kFloat))
-                             .to(positions_N.device(), /*non_blocking=*/false, /*copy=*/true);
-  const at::Tensor angle_NE = positions_N.to(at::kFloat).unsqueeze(1) * f_E.unsqueeze(0);
-  return {angle_NE.cos().to(dtype).contiguous(), angle_NE.sin().to(dtype).contiguous()};
+  at::Tensor f_E = at::empty({shape.head_dim / 2}, at::TensorOptions().dtype(dtype));
+  AT_DISPATCH_FLOATING_TYPES(dtype, "rotary_angles", [&] {
+    const std::vector<scalar_t> frequencies = inverse_frequencies<scalar_t>(shape);
+    std::copy(frequencies.begin(), frequencies.end(), f_E.data_ptr<scalar_t>());
+  });
+  f_E = f_E.to(positions_N.device());
+  const at::Tensor angle_NE = positions_N.to(dtype).unsqueeze(1) * f_E.unsqueeze(0);
+  return {angle_NE.cos(), angle_NE.sin()};
 }
 
 at::Tensor rotate(const at::Tensor& x_NHE, const RotaryAngles& angles) {

@@ -24,15 +24,18 @@ struct RotaryShape {
   double linear_factor = 1.0;  ///< `rope_type: linear`: positions are divided by it.
 };
 
-/// The E/2 inverse frequencies, in f32 as the reference implementation holds them.
-std::vector<float> inverse_frequencies(const RotaryShape& shape);
+/// The E/2 inverse frequencies, theta^(-2i/E), stretched as the shape says. In f32 every step is
+/// rounded as the reference implementation rounds it; in f64 they are exact.
+template <class T>
+std::vector<T> inverse_frequencies(const RotaryShape& shape);
 
-/// cos and sin of position * frequency, computed in f32, given as `dtype`.
+/// cos and sin of position * frequency.
 struct RotaryAngles {
   at::Tensor cos_NE;  ///< [N, E/2]
   at::Tensor sin_NE;  ///< [N, E/2]
 };
-RotaryAngles rotary_angles(const std::vector<float>& frequencies,
+/// The angles of each row, computed in `dtype` (f32 or f64) throughout, on the positions' device.
+RotaryAngles rotary_angles(const RotaryShape& shape,
                            const at::Tensor& positions_N,
                            at::ScalarType dtype);
 

@@ -9,7 +9,6 @@
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/native/CPUBlas.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -20,12 +19,13 @@
 
 #include "attune/core/error.h"
 #include "attune/nn/kernels.h"
+#include "attune/tensor/blas.h"
 
 namespace attune::nn {
 namespace {
 
-using at::native::TransposeType;
 using tensor::Segment;
+using tensor::Side;
 using tensor::Tree;
 
 constexpr int64_t kQueryRows = 64;
@@ -130,19 +130,19 @@ void score(const T* q,
            int64_t width,
            T* scores) {
   for (const KeyBlock& block : keys) {
-    at::native::cpublas::gemm(TransposeType::Transpose,
-                              TransposeType::NoTranspose,
-                              block.end - block.begin,
-                              rows,
-                              z.E,
-                              scale,
-                              k + block.begin * z.G * z.E,
-                              z.G * z.E,
-                              q,
-                              z.H * z.E,
-                              T(0),
-                              scores + block.column,
-                              width);
+    tensor::gemm(Side::kTransposed,
+                 Side::kPlain,
+                 block.end - block.begin,
+                 rows,
+                 z.E,
+                 scale,
+                 k + block.begin * z.G * z.E,
+                 z.G * z.E,
+                 q,
+                 z.H * z.E,
+                 T(0),
+                 scores + block.column,
+                 width);
   }
 }
 
@@ -177,19 +177,19 @@ void forward_task(const Tree& tree,
         }
         T beta = 0;
         for (const KeyBlock& block : keys) {
-          at::native::cpublas::gemm(TransposeType::NoTranspose,
-                                    TransposeType::NoTranspose,
-                                    z.E,
-                                    rows,
-                                    block.end - block.begin,
-                                    T(1),
-                                    v + (block.begin * z.G + g) * z.E,
-                                    z.G * z.E,
-                                    scores.data() + block.column,
-                                    width,
-                                    beta,
-                                    out + (row * z.H + h) * z.E,
-                                    z.H * z.E);
+          tensor::gemm(Side::kPlain,
+                       Side::kPlain,
+                       z.E,
+                       rows,
+                       block.end - block.begin,
+                       T(1),
+                       v + (block.begin * z.G + g) * z.E,
+                       z.G * z.E,
+                       scores.data() + block.column,
+                       width,
+                       beta,
+                       out + (row * z.H + h) * z.E,
+                       z.H * z.E);
           beta = 1;
         }
       }
@@ -246,35 +246,35 @@ void backward_task(const Tree& tree,
           const int64_t length = block.end - block.begin;
           const int64_t kv = (block.begin * z.G + g) * z.E;
           const auto into = [&](const T* a, int64_t lda, const T* b, T* c) {
-            at::native::cpublas::gemm(TransposeType::NoTranspose,
-                                      TransposeType::Transpose,
-                                      z.E,
-                                      length,
-                                      rows,
-                                      T(1),
-                                      a,
-                                      lda,
-                                      b + block.column,
-                                      width,
-                                      T(1),
-                                      c + kv,
-                                      z.G * z.E);
+            tensor::gemm(Side::kPlain,
+                         Side::kTransposed,
+                         z.E,
+                         length,
+                         rows,
+                         T(1),
+                         a,
+                         lda,
+                         b + block.column,
+                         width,
+                         T(1),
+                         c + kv,
+                         z.G * z.E);
           };
           into(dout + at, z.H * z.E, p.data(), grads.dv);
           into(q + at, z.H * z.E, ds.data(), grads.dk);
-          at::native::cpublas::gemm(TransposeType::NoTranspose,
-                                    TransposeType::NoTranspose,
-                                    z.E,
-                                    rows,
-                                    length,
-                                    T(1),
-                                    k + kv,
-                                    z.G * z.E,
-                                    ds.data() + block.column,
-                                    width,
-                                    beta,
-                                    grads.dq + at,
-                                    z.H * z.E);
+          tensor::gemm(Side::kPlain,
+                       Side::kPlain,
+                       z.E,
+                       rows,
+                       length,
+                       T(1),
+                       k + kv,
+                       z.G * z.E,
+                       ds.data() + block.column,
+                       width,
+                       beta,
+                       grads.dq + at,
+                       z.H * z.E);
           beta = 1;
         }
       }

@@ -66,6 +66,9 @@ StepReport run_step(const StepParts& parts,
   parts.optimizer->zero_grad();
   Tally tally;
   for (const PreferenceBatch& batch : micro_batches) {
+    if (batch.pairs.winner_P.size(0) == 0) {
+      continue;  // groups without comparisons have nothing to say
+    }
     const objective::SequenceLogps reference = parts.reference(batch);
     const objective::SequenceLogps policy = parts.policy(batch);
     const objective::TermOutput out = parts.objective->run(policy, reference, batch.pairs);
