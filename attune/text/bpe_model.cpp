@@ -82,9 +82,10 @@ BpeModel::BpeModel(const Vocabulary& vocabulary,
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const auto& [left, right] = merges[rank];
     check(right.size() >= prefix, "tokenizer model: merge {} is shorter than the prefix.", rank);
-    insert({pair_of(id_of(rank, left), id_of(rank, right)),
-            static_cast<uint32_t>(rank),
-            id_of(rank, left + right.substr(prefix))});
+    const int32_t left_id = id_of(rank, left);
+    const int32_t right_id = id_of(rank, right);
+    const int32_t joined = id_of(rank, left + right.substr(prefix));
+    insert({pair_of(left_id, right_id), static_cast<uint32_t>(rank), joined});
   }
 }
 

@@ -1,5 +1,8 @@
 #include "attune/text/regex.h"
 
+#include <algorithm>
+#include <cstdint>
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
@@ -114,6 +117,10 @@ void Regex::find_all(std::string_view text, std::vector<Range>& matches) const {
   Workspace& space = workspace();
   const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   const size_t* found = pcre2_get_ovector_pointer(space.data);
+  // Sound patterns look at a run of white space a few times; a runaway one ends within seconds.
+  pcre2_set_match_limit(space.context,
+                        static_cast<uint32_t>(std::min<uint64_t>(
+                            10'000'000 + 16 * uint64_t{text.size()}, UINT32_MAX)));
   for (size_t at = 0; at < text.size();) {
     const int result = pcre2_match(
         code_->code, subject, text.size(), at, PCRE2_NO_UTF_CHECK, space.data, space.context);
