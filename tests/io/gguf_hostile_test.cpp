@@ -155,6 +155,13 @@ TEST(HostileGguf, AnArrayLongerThanTheFileIsRefused) {
   }
 }
 
+TEST(HostileGguf, ACountIsMeasuredInBytes) {
+  // 64 bytes with the padding, 15 of them behind the count: room for 10 things, not for 10 of 8.
+  const std::string bytes = packed<uint32_t>(10) + packed<uint64_t>(10);
+  EXPECT_THAT(refusal({.values = {value("a", kArray, bytes)}}),
+              HasSubstr("a count of 10 needs at least 8 bytes each, but only 15 bytes are left"));
+}
+
 TEST(HostileGguf, UnknownTypesAreRefused) {
   EXPECT_THAT(refusal({.values = {value("a", 13, std::string(8, '\0'))}}),
               HasSubstr("metadata key \"a\": there is no value type 13"));
