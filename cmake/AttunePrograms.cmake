@@ -2,7 +2,7 @@
 # command that needs tensors. A source of attune/cli/ that is not listed here is an engine command.
 set(cli_folder "${CMAKE_SOURCE_DIR}/attune/cli")
 set(frame_sources command_line frame run_line terminal)
-set(plain_sources catalog config engine inspect main plain_commands)
+set(plain_sources catalog config data engine inspect main plain_commands)
 
 # runs/*.yaml as texts inside the program, for `attune config example`.
 file(GLOB run_files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/runs/*.yaml")
@@ -46,7 +46,7 @@ add_library(attune_frame STATIC ${frame_sources})
 target_link_libraries(attune_frame PUBLIC attune_config)
 
 add_executable(attune ${plain_sources} "${examples_source}")
-target_link_libraries(attune PRIVATE attune_frame attune_io)
+target_link_libraries(attune PRIVATE attune_frame attune_io attune_data)
 
 if(ATTUNE_TENSOR)
   add_executable(attune-engine ${engine_sources})

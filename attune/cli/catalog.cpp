@@ -25,6 +25,7 @@ constexpr std::array kCatalog{
     CatalogEntry{"Use", "generate", "continue a prompt", kEngine},
     CatalogEntry{"Use", "score", "log-probs and implicit rewards, row by row", kEngine},
     CatalogEntry{"Look", "config", "check, resolve, import and explain run files"},
+    CatalogEntry{"Look", "data", "count and convert preference files"},
     CatalogEntry{"Look", "inspect", "what is inside a model, adapter or checkpoint"},
     CatalogEntry{"Look", "help", "explain a command"},
 };

@@ -56,13 +56,21 @@ bool CommandLine::parse(Arguments arguments) {
     take_flag(key, std::string(next));
     ++i;
   }
+  config::read_into(fields_, flags_, /*path=*/"");
   check_count();
   return true;
 }
 
+// A key with a dot belongs to the field before it.
+const config::FieldRef* CommandLine::find_field(std::string_view key) const {
+  const std::string_view name = key.substr(0, key.find('.'));
+  const auto found = std::ranges::find(fields_, name, &config::FieldRef::name);
+  return found == fields_.end() ? nullptr : &*found;
+}
+
 bool CommandLine::is_switch(std::string_view key) const {
-  const auto found = std::ranges::find(fields_, key, &Named::key);
-  return (found != fields_.end() && std::holds_alternative<bool*>(found->field.value)) ||
+  const config::FieldRef* field = find_field(key);
+  return (field != nullptr && std::holds_alternative<bool*>(field->value)) ||
          std::ranges::find(switches_, key) != switches_.end();
 }
 
@@ -71,19 +79,8 @@ void CommandLine::take_flag(const std::string& key, const std::string& value) {
     log_ = parse_log_kind(value);
     return;
   }
-  const auto found = std::ranges::find(fields_, key, &Named::key);
-  if (found != fields_.end()) {
-    config::Section one{.kind = config::Section::Kind::kMapping};
-    config::FieldRef field = found->field;
-    field.name = found->key;
-    // Without a dot in it: a key such as "a.b" is one name here.
-    one.entries.push_back({found->key,
-                           "--" + key,
-                           {.kind = config::Section::Kind::kScalar,
-                            .where = "--" + key,
-                            .text = value,
-                            .from_flag = true}});
-    config::read_into({field}, one, /*path=*/"");
+  if (find_field(key) != nullptr) {
+    config::set(flags_, key, value, "--" + key);
     return;
   }
   if (takes_run_flags_ && key.find('.') != key.npos) {
@@ -91,8 +88,8 @@ void CommandLine::take_flag(const std::string& key, const std::string& value) {
     return;
   }
   std::vector<std::string_view> names{"help", "log"};
-  for (const Named& named : fields_) {
-    names.push_back(named.key);
+  for (const config::FieldRef& field : fields_) {
+    names.push_back(field.name);
   }
   throw Error(
       fmt::format("attune {} has no flag --{}.{}{}",
@@ -132,11 +129,7 @@ std::string CommandLine::help() const {
     }
   }
   out += "\nFlags\n";
-  for (const Named& named : fields_) {
-    config::FieldRef field = named.field;
-    field.name = named.key;
-    out += config::help({field}, "--");
-  }
+  out += config::help(fields_, "--");
   if (takes_run_flags_) {
     out +=
         "  --section.key=value\n      overrides an option of the run file; all of them: attune "

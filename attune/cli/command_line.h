@@ -41,12 +41,12 @@ class CommandLine {
  public:
   explicit CommandLine(const Usage& usage) : usage_(usage) {}
 
-  /// The fields of `options` become flags --<prefix><name>. `options` is filled by parse() and must
-  /// outlive it.
+  /// The fields of `options` become flags; --columns.prompt=question sets an entry of a mapping.
+  /// `options` is filled by parse() and must outlive it.
   template <Options T>
-  void add(T& options, std::string_view prefix = "") {
+  void add(T& options) {
     for (config::FieldRef& field : config::list_fields(options)) {
-      fields_.push_back({std::string(prefix) + std::string(field.name), std::move(field)});
+      fields_.push_back(std::move(field));
     }
   }
 
@@ -76,17 +76,14 @@ class CommandLine {
   [[nodiscard]] std::string help() const;
 
  private:
-  struct Named {
-    std::string key;
-    config::FieldRef field;
-  };
-
+  const config::FieldRef* find_field(std::string_view key) const;
   bool is_switch(std::string_view key) const;
   void take_flag(const std::string& key, const std::string& value);
   void check_count() const;
 
   Usage usage_;
-  std::vector<Named> fields_;
+  std::vector<config::FieldRef> fields_;
+  config::Section flags_{.kind = config::Section::Kind::kMapping};
   bool takes_run_flags_ = false;
   std::vector<std::string> switches_;
   std::vector<std::string> positionals_;

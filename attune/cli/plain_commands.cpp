@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::array kPlainCommands{
     Command{"config", config},
+    Command{"data", data},
     Command{"inspect", inspect},
 };
 

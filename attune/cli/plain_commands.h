@@ -7,6 +7,8 @@ namespace attune::cli {
 
 /// Check, resolve, import and explain run files.
 int config(Arguments arguments);
+/// Count and convert preference files.
+int data(Arguments arguments);
 /// What is inside a model, an adapter or a checkpoint.
 int inspect(Arguments arguments);
 
