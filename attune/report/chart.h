@@ -34,7 +34,7 @@ struct LineChart {
   std::optional<std::pair<double, std::string>> mark = {};  ///< a level with its name.
 };
 
-/// The figure; "" if no curve has a point.
+/// The figure; "" if the curves have no points at two different steps.
 std::string line_chart(const LineChart& chart);
 
 /// One group of values in a histogram.
@@ -56,7 +56,8 @@ struct HistogramChart {
   std::optional<std::pair<double, std::string>> mark = {};  ///< a level with its name.
 };
 
-/// The figure; "" if no group has a value.
+/// The figure; "" if no group has a value. A group of equal values beside one that varies is drawn
+/// as a level, because its single bar would flatten the other.
 std::string histogram_chart(const HistogramChart& chart);
 
 /// Two shares with their intervals on one scale from 0 to 100 %, and the level of chance.

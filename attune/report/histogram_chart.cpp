@@ -26,7 +26,22 @@ std::string steps_of(const Frame& frame, const Bins& bins, const std::vector<int
   return path + "V" + short_number(frame.bottom(), 1) + "Z";
 }
 
+/// The value that all finite values of the group share, if they do.
+std::optional<double> shared_value(const HistogramGroup& group) {
+  std::optional<double> shared;
+  for (const double value : group.values) {
+    if (std::isfinite(value) && shared && value != *shared) {
+      return std::nullopt;
+    }
+    shared = std::isfinite(value) ? value : shared;
+  }
+  return shared;
+}
+
 std::string group_text(const HistogramGroup& group) {
+  if (const auto shared = shared_value(group)) {
+    return fmt::format("{} (all {})", group.label, number_text(*shared));
+  }
   return fmt::format("{} (median {})", group.label, number_text(median(group.values)));
 }
 
@@ -64,10 +79,17 @@ std::string histogram_chart(const HistogramChart& given) {
   if (bins.edges.empty()) {
     return "";
   }
+  const bool any_varies =
+      std::any_of(chart.groups.begin(), chart.groups.end(), [](const HistogramGroup& group) {
+        return !shared_value(group);
+      });
+  const auto is_level = [&](const HistogramGroup& group) {
+    return any_varies && shared_value(group).has_value();
+  };
   int64_t most = 0;
   for (const HistogramGroup& group : chart.groups) {
     for (const int64_t count : bins.counts(group.values)) {
-      most = std::max(most, count);
+      most = is_level(group) ? most : std::max(most, count);
     }
   }
   // Counts are whole: five marks for up to five of them, no half ones.
@@ -82,10 +104,16 @@ std::string histogram_chart(const HistogramChart& given) {
   std::string about = chart.y_label + " by " + chart.x_label + ".";
   for (size_t i = 0; i < chart.groups.size(); ++i) {
     const HistogramGroup& group = chart.groups[i];
-    svg += fmt::format("<path class=\"bars c-{}{}\" d=\"{}\"/>",
-                       group.colour,
-                       i == 0 ? "" : " second",
-                       steps_of(frame, bins, bins.counts(group.values)));
+    if (is_level(group)) {
+      const auto value = *shared_value(group);
+      svg += frame.level_down(value, fmt::format("{}: all {}", group.label, number_text(value)));
+      chart.mark = chart.mark && chart.mark->first == value ? std::nullopt : chart.mark;
+    } else {
+      svg += fmt::format("<path class=\"bars c-{}{}\" d=\"{}\"/>",
+                         group.colour,
+                         i == 0 ? "" : " second",
+                         steps_of(frame, bins, bins.counts(group.values)));
+    }
     legend += legend_entry(Swatch::kBox, group.colour, group_text(group));
     about += fmt::format(" {}: {} values.", group_text(group), num_finite(group.values));
   }

@@ -153,12 +153,19 @@ std::string line_chart(const LineChart& given) {
       y_high = std::max(y_high, point.y);
     }
   }
+  if (x_low == x_high) {
+    return "";
+  }
   if (chart.percent) {
     y_high = 1;
     y_low = std::min(y_low, 0.4);
   }
-  const Frame frame(
-      ticks_for(x_low, x_high, 6), x_low, x_high, ticks_for(y_low, y_high, 5), chart.percent);
+  Ticks steps = ticks_for(x_low, x_high, 6);
+  steps.at.erase(
+      std::remove_if(
+          steps.at.begin(), steps.at.end(), [](double step) { return step != std::round(step); }),
+      steps.at.end());
+  const Frame frame(steps, x_low, x_high, ticks_for(y_low, y_high, 5), chart.percent);
   std::string svg = frame.axes("step", chart.y_label);
   for (const LineSeries& series : chart.series) {
     svg += curve(frame, series);

@@ -21,17 +21,17 @@ std::string metrics_line(const Row& row) {
   return line.dump() + "\n";  // nlohmann writes NaN and infinities as null
 }
 
-void take(const nlohmann::json& value, double& out) {
+void take(const nlohmann::ordered_json& value, double& out) {
   out = value.is_null() ? kNotMeasured : value.get<double>();
 }
 
-void take(const nlohmann::json& value, int64_t& out) {
+void take(const nlohmann::ordered_json& value, int64_t& out) {
   check(value.is_null() || value.is_number_integer(), "a count is not a whole number");
   out = value.is_null() ? 0 : value.get<int64_t>();
 }
 
 template <class Row>
-Row parse_row(const nlohmann::json& line) {
+Row parse_row(const nlohmann::ordered_json& line) {
   Row row;
   take(line.at("step"), row.step);
   Row::each(row, [&](const char* key, auto& value) {
@@ -55,7 +55,7 @@ void each_whole_line(const std::filesystem::path& path, Visitor&& visit) {
     const std::string_view text = rest.substr(0, end + 1);
     rest.remove_prefix(end + 1);
     try {
-      const auto line = nlohmann::json::parse(text);
+      const auto line = nlohmann::ordered_json::parse(text);
       check(line.is_object(), "not an object");
       visit(text, line);
     } catch (const std::exception& e) {
@@ -74,7 +74,7 @@ MetricsFile::MetricsFile(std::filesystem::path path, int64_t keep_through_step)
     : path_(std::move(path)) {
   std::string kept;
   if (keep_through_step >= 0 && std::filesystem::exists(path_)) {
-    each_whole_line(path_, [&](std::string_view text, const nlohmann::json& line) {
+    each_whole_line(path_, [&](std::string_view text, const nlohmann::ordered_json& line) {
       int64_t step = 0;
       take(line.at("step"), step);
       if (step <= keep_through_step) {
@@ -100,7 +100,7 @@ void MetricsFile::write(const EvalRow& row) {
 
 Metrics read_metrics(const std::filesystem::path& path) {
   Metrics metrics;
-  each_whole_line(path, [&](std::string_view, const nlohmann::json& line) {
+  each_whole_line(path, [&](std::string_view, const nlohmann::ordered_json& line) {
     if (line.contains("eval_loss")) {
       metrics.evals.push_back(parse_row<EvalRow>(line));
     } else {
