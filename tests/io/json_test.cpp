@@ -18,6 +18,8 @@ TEST(Json, ReadsAWholeFile) {
 TEST(Json, AKeyTwiceInOneObjectIsRefused) {
   EXPECT_THAT(error_of([] { parse_json(R"({"b": {"a": 1, "c": 2, "a": 3}})", "x.json"); }),
               HasSubstr("x.json: the key \"a\" stands twice"));
+  EXPECT_THAT(error_of([] { parse_json(R"({"a": {"b": 1}, "a": 2})", "x.json"); }),
+              HasSubstr("x.json: the key \"a\" stands twice"));
   EXPECT_NO_THROW(parse_json(R"([{"a": 1}, {"a": {"a": 2}}])", "x.json"));
 }
 
