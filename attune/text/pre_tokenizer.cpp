@@ -4,7 +4,6 @@
 
 #include "attune/core/error.h"
 #include "attune/text/byte_alphabet.h"
-#include "attune/text/regex.h"
 #include "attune/text/unicode.h"
 
 namespace attune::text {
@@ -105,11 +104,34 @@ std::vector<Part> joined(const std::vector<Part>& parts, Behaviour behaviour) {
   return result;
 }
 
+// Every match and every gap is a piece of its own: the usual case, without a list of parts.
+Step isolating_step(Matcher matcher) {
+  return [matcher = std::move(matcher)](Piece piece, Pieces& out) {
+    out.matches.clear();
+    matcher(piece.text, out.matches);
+    size_t done = 0;
+    const auto add = [&](size_t end) {
+      if (end > done) {
+        out.list.push_back({piece.text.substr(done, end - done), piece.at_start && done == 0});
+        done = end;
+      }
+    };
+    for (const Range& match : out.matches) {
+      add(match.begin);
+      add(match.end);
+    }
+    add(piece.text.size());
+  };
+}
+
 Step split_step(Matcher matcher, Behaviour behaviour, bool invert) {
+  if (behaviour == Behaviour::kIsolated) {
+    return isolating_step(std::move(matcher));
+  }
   return [=](Piece piece, Pieces& out) {
-    std::vector<Range> matches;
-    matcher(piece.text, matches);
-    for (const Part& part : joined(parts_of(piece.text, matches, invert), behaviour)) {
+    out.matches.clear();
+    matcher(piece.text, out.matches);
+    for (const Part& part : joined(parts_of(piece.text, out.matches, invert), behaviour)) {
       if (behaviour == Behaviour::kRemoved && part.is_match) {
         continue;
       }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "attune/text/json_reader.h"
+#include "attune/text/regex.h"
 
 namespace attune::text {
 
@@ -21,6 +22,7 @@ struct Piece {
 struct Pieces {
   std::vector<Piece> list;
   std::deque<std::string> made;
+  std::vector<Range> matches;  ///< a step's own, kept for its memory
 };
 
 /// A chain of splittings.

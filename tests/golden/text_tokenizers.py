@@ -8,11 +8,15 @@ Trains three tiny tokenizers on the text below and writes them and what they giv
                            model; flags: what differs in the model, which stands once beside), and texts with their ids
     text_tokenizers.json   cases[]: tokenizer file, and per text its ids without and with special tokens, with special
                            tokens kept as plain text, and the decoded text (null where the text comes back itself)
+    text_real.json         the same of real tokenizers, by their file in the folder of test data; "smollm2" is SmolLM2's GGUF
+                           file as transformers reads it
 
-Run: python tests/golden/text_tokenizers.py
+Run: python tests/golden/text_tokenizers.py [FOLDER_OF_TEST_DATA SMOLLM2_GGUF]
 """
 
+import gzip
 import json
+import sys
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -115,7 +119,7 @@ def sentencepiece():
     words = Tokenizer(models.BPE(unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Metaspace()
     words.train_from_iterator(
-        CORPUS, trainers.BpeTrainer(vocab_size=620, special_tokens=specials, limit_alphabet=70, show_progress=False)
+        CORPUS, trainers.BpeTrainer(vocab_size=620, special_tokens=specials, show_progress=False)
     )
     state, trained = json.loads(t.to_str()), json.loads(words.to_str())
     state["model"]["vocab"], state["model"]["merges"] = trained["model"]["vocab"], trained["model"]["merges"]
@@ -225,3 +229,17 @@ for name, t in parts().items():
     components.append({"name": name, "tokenizer": state, "flags": {k: model[k] for k in ("fuse_unk", "ignore_merges")},
                        "rows": rows})
 write("text_parts.json", {"model": model, "components": components})
+
+if len(sys.argv) == 3:
+    import transformers
+
+    data, gguf = Path(sys.argv[1]), Path(sys.argv[2])
+    cases = []
+    for name in ("tokenizers/sentencepiece/tiny_bpe_tokenizer.json", "tokenizers/gpt2/tokenizer.json.gz"):
+        raw = (data / name).read_bytes()
+        t = Tokenizer.from_str((gzip.decompress(raw) if name.endswith(".gz") else raw).decode())
+        cases.append(case_of(t, name))
+    smollm2 = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    cases.append(case_of(smollm2.backend_tokenizer, "smollm2"))
+    made_by = f"tests/golden/text_tokenizers.py, tokenizers {version}, transformers {transformers.__version__}"
+    write("text_real.json", {"made_by": made_by, "cases": cases})
