@@ -72,6 +72,10 @@ class LoraProduct : public torch::autograd::Function<LoraProduct> {
 
 }  // namespace
 
+double Lora::scale() const {
+  return lora_scale(alpha, a_RI.size(0), rslora);
+}
+
 at::Tensor Linear::forward(const at::Tensor& x_NI, const Pass& pass) const {
   if (!lora || !pass.adapters) {
     return nn::linear(x_NI, weight_OI, bias_O);
@@ -82,7 +86,7 @@ at::Tensor Linear::forward(const at::Tensor& x_NI, const Pass& pass) const {
                          lora->a_RI.to(x_NI.scalar_type()),
                          lora->b_OR.to(x_NI.scalar_type()),
                          pass.dropout ? pass.row_keys_N : at::Tensor(),
-                         lora->scale,
+                         lora->scale(),
                          pass.dropout ? lora->dropout : 0.0,
                          static_cast<int64_t>(random_word(pass.dropout_key, lora->ordinal)));
   return bias_O.defined() ? y_NO + bias_O : y_NO;
@@ -91,7 +95,7 @@ at::Tensor Linear::forward(const at::Tensor& x_NI, const Pass& pass) const {
 at::Tensor Linear::merged_weight() const {
   const at::NoGradGuard no_grad;
   const at::Tensor w_OI = weight_OI.to(at::kFloat);
-  return lora ? w_OI + lora->scale * at::mm(lora->b_OR, lora->a_RI) : w_OI;
+  return lora ? w_OI + lora->scale() * at::mm(lora->b_OR, lora->a_RI) : w_OI;
 }
 
 Lora new_lora(const at::Tensor& weight_OI, const AdapterOptions& options, uint64_t key) {
@@ -106,7 +110,8 @@ Lora new_lora(const at::Tensor& weight_OI, const AdapterOptions& options, uint64
   const auto f32 = at::TensorOptions().dtype(at::kFloat);
   Lora lora{.a_RI = at::empty({R, I}, f32),
             .b_OR = at::zeros({O, R}, f32),
-            .scale = lora_scale(options.alpha, R, options.rslora),
+            .alpha = options.alpha,
+            .rslora = options.rslora,
             .dropout = options.dropout};
   const double bound = 1.0 / std::sqrt(static_cast<double>(I));
   RandomStream random(key);

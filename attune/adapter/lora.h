@@ -15,9 +15,13 @@ namespace attune::adapter {
 struct Lora {
   at::Tensor a_RI;       ///< Carries gradients, f32.
   at::Tensor b_OR;       ///< Carries gradients, f32; zeros in a new adapter.
-  double scale = 1.0;    ///< alpha / R, or alpha / sqrt(R) with rsLoRA.
+  double alpha = 1.0;    ///< The update is scaled by alpha / R, or alpha / sqrt(R) with rsLoRA.
+  bool rslora = false;   ///< Whether it is rsLoRA.
   double dropout = 0.0;  ///< Chance that an input of the update is dropped, in [0, 1).
   uint64_t ordinal = 0;  ///< Which layer of the model this is: its dropout masks are its own.
+
+  /// The factor of the update.
+  [[nodiscard]] double scale() const;
 };
 
 /// A linear layer, adapted or not.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <system_error>
 
 #include <nlohmann/json.hpp>
 
@@ -146,6 +147,17 @@ std::optional<fs::path> Checkpoints::newest(std::vector<std::string>& rejected) 
     }
   }
   return std::nullopt;
+}
+
+void copy_weights(const fs::path& checkpoint, const fs::path& folder) {
+  write_folder(folder, [&](const fs::path& at) {
+    for (const auto& entry : fs::directory_iterator(checkpoint)) {
+      const std::string name = entry.path().filename().string();
+      if (name != kState && name != kOptimizer) {
+        fs::copy_file(entry.path(), at / name);
+      }
+    }
+  });
 }
 
 Progress read_progress(const fs::path& checkpoint) {

@@ -60,6 +60,10 @@ class Checkpoints {
   std::filesystem::path folder_;
 };
 
+/// Copies the model's files of a checkpoint (what PEFT or transformers reads) to `folder`, which is
+/// replaced as a whole.
+void copy_weights(const std::filesystem::path& checkpoint, const std::filesystem::path& folder);
+
 /// @throws Error if the folder is no checkpoint, or a file of it differs from its checksum.
 Progress read_progress(const std::filesystem::path& checkpoint);
 

@@ -1,0 +1,204 @@
+#include "attune/train/run.h"
+
+#include <algorithm>
+
+#include "attune/core/error.h"
+#include "attune/core/file.h"
+#include "attune/core/random.h"
+#include "attune/core/stop.h"
+#include "attune/optim/schedule.h"
+#include "attune/train/run_loop.h"
+#include "attune/train/run_page.h"
+#include "attune/train/score.h"
+#include "attune/train/step.h"
+
+namespace attune::train {
+namespace {
+
+// Work lost at most to a killed process, beside the checkpoints that the run file asks for.
+constexpr double kSaveEverySeconds = 120;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+RunResult Run::go() {
+  open();
+  choose_budget();
+  if (progress_.finished) {
+    return finish(Ending::kAlreadyFinished);
+  }
+  choose_kernel();
+  open_policy();
+  announce();
+  try {
+    make_reference();
+    write_file(output_ / "run.yaml", to_yaml(options_));
+    metrics_.emplace(output_ / "metrics.jsonl",
+                     resumed_from_ ? progress_.step : report::kKeepNothing);
+    return finish(train_to_the_end());
+  } catch (const Stopped&) {
+    if (metrics_) {
+      save_checkpoint(/*finished=*/false);
+    }
+    return finish(Ending::kStopped);
+  }
+}
+
+// What is due after a step is asked before the next one, so that a run stopped in between does it
+// when it goes on.
+Ending Run::train_to_the_end() {
+  first_step_began_ = Clock::now();
+  for (;; one_step()) {
+    const bool last = progress_.step == steps_;
+    const bool on_schedule = last || progress_.step % eval_every_ == 0;
+    if (!data_->held_out.empty() && on_schedule && progress_.last_eval_step < progress_.step) {
+      evaluate_now();
+    }
+    const bool early = options_.train.early_stop_patience > 0 &&
+                       progress_.evals_since_best >= options_.train.early_stop_patience;
+    const int64_t save_every =
+        options_.train.save_every > 0 ? options_.train.save_every : eval_every_;
+    if (last || early || progress_.step % save_every == 0 ||
+        seconds_since(last_save_) > kSaveEverySeconds) {
+      save_checkpoint(/*finished=*/last || early);
+    }
+    if (last || early) {
+      return early && !last ? Ending::kEarlyStop : Ending::kFinished;
+    }
+    if (stop_requested()) {
+      throw Stopped();
+    }
+  }
+}
+
+void Run::one_step() {
+  const auto step_began = Clock::now();
+  std::vector<int64_t> groups;
+  for (const int64_t i : sampler_->groups_of(progress_.step)) {
+    groups.push_back(data_->train[static_cast<size_t>(i)]);
+  }
+  const std::vector<PreferenceBatch> batches =
+      batches_of(data_->cache, groups, progress_.batch_tokens);
+  const uint64_t dropout_key =
+      random_word(stream_key(static_cast<uint64_t>(options_.train.seed), "dropout"),
+                  static_cast<uint64_t>(progress_.step));
+  StepParts parts;
+  parts.objective = &objective_;
+  parts.optimizer = &*optimizer_;
+  parts.max_grad_norm = options_.optim.max_grad_norm;
+  parts.reference = [&](const PreferenceBatch& batch) { return reference_->logps(batch); };
+  parts.policy = [&](const PreferenceBatch& batch) {
+    const adapter::Pass pass{.adapters = true,
+                             .dropout = true,
+                             .dropout_key = dropout_key,
+                             .row_keys_N = batch.row_keys_N};
+    return score(*policy_, batch, pass, options_.train.checkpointing);
+  };
+  const double lr = optim::learning_rate(options_.optim, progress_.step, steps_);
+  StepReport report;
+  try {
+    report = run_step(parts, batches, lr);
+  } catch (const Error& e) {
+    throw Error(fmt::format(
+        "step {}: {}\nThe rows of this step: {}", progress_.step + 1, e.what(), rows_of(groups)));
+  }
+
+  const double took = seconds_since(step_began);
+  ++progress_.step;
+  ++steps_here_;
+  if (steps_here_ == 1) {
+    first_step_s_ = seconds_since(began_);
+  }
+  progress_.tokens += report.mean.tokens;
+  progress_.comparisons += report.mean.comparisons;
+  progress_.seconds = total_seconds();
+  int64_t scored = 0;
+  for (const PreferenceBatch& batch : batches) {
+    scored += batch.row_C.size(0);
+  }
+  const report::StepRow row{.step = progress_.step,
+                            .loss = report.mean.loss,
+                            .accuracy = report.mean.accuracy,
+                            .margin = report.mean.margin,
+                            .grad_norm = report.grad_norm,
+                            .lr = lr,
+                            .chosen_reward = report.mean.chosen_reward,
+                            .rejected_reward = report.mean.rejected_reward,
+                            .chosen_logps = report.mean.chosen_logps,
+                            .rejected_logps = report.mean.rejected_logps,
+                            .tokens_per_s = static_cast<double>(report.mean.tokens) / took,
+                            .seconds = progress_.seconds,
+                            .epoch = static_cast<double>(progress_.step) /
+                                     static_cast<double>(sampler_->steps_per_epoch()),
+                            .tokens = progress_.tokens,
+                            .comparisons = progress_.comparisons};
+  metrics_->write(row);
+  const double needed = needed_flops(source_.shape, plan_, report.mean.tokens, scored);
+  observer_.stepped(
+      row,
+      {.steps = steps_,
+       .seconds_left = seconds_since(first_step_began_) / static_cast<double>(steps_here_) *
+                       static_cast<double>(steps_ - progress_.step),
+       .share_of_limit = needed / took / (gemm_gflops_ * 1e9)});
+}
+
+void Run::evaluate_now() {
+  Reference& reference = held_out_reference_ ? *held_out_reference_ : *reference_;
+  latest_ = evaluate(*policy_,
+                     reference,
+                     objective_,
+                     data_->held_out_cache(),
+                     data_->held_out,
+                     progress_.batch_tokens,
+                     observer_);
+  if (progress_.step == 0) {
+    before_ = latest_;
+    write_pairs(output_ / kPairsBefore, *before_, data_->held_out_cache());
+  }
+  write_pairs(output_ / kPairsAfter, *latest_, data_->held_out_cache());
+  const Tally& mean = latest_->mean;
+  if (progress_.best_step < 0 || mean.loss < progress_.best_loss) {
+    progress_.best_step = progress_.step;
+    progress_.best_loss = mean.loss;
+    progress_.evals_since_best = 0;
+  } else {
+    ++progress_.evals_since_best;
+  }
+  progress_.last_eval_step = progress_.step;
+  const report::EvalRow row{.step = progress_.step,
+                            .loss = mean.loss,
+                            .accuracy = mean.accuracy,
+                            .margin = mean.margin,
+                            .chosen_reward = mean.chosen_reward,
+                            .rejected_reward = mean.rejected_reward,
+                            .chosen_logps = mean.chosen_logps,
+                            .rejected_logps = mean.rejected_logps,
+                            .comparisons = mean.comparisons,
+                            .epoch = static_cast<double>(progress_.step) /
+                                     static_cast<double>(sampler_->steps_per_epoch()),
+                            .seconds = total_seconds()};
+  metrics_->write(row);
+  observer_.evaluated(row);
+}
+
+std::string Run::rows_of(std::span<const int64_t> groups) const {
+  std::string rows;
+  for (const int64_t group : groups) {
+    rows += (rows.empty() ? "" : ", ") + std::string(data_->cache.where(group));
+  }
+  return rows;
+}
+
+double Run::total_seconds() const {
+  return seconds_before_ + seconds_since(began_);
+}
+
+RunResult train(const RunOptions& run, const std::string& command, RunObserver& observer) {
+  check_run(run);
+  return Run(run, command, observer).go();
+}
+
+}  // namespace attune::train
