@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "attune/core/error.h"
 #include "attune/core/hint.h"
 #include "attune/data/row.h"
@@ -64,6 +66,12 @@ const std::vector<std::string>& Columns::of(std::string_view field) const {
   const auto at = candidates_.find(field);
   ensure(at != candidates_.end(), "Columns: no field {}", field);
   return at->second;
+}
+
+bool Columns::is_known(std::string_view column) const {
+  return std::any_of(candidates_.begin(), candidates_.end(), [column](const auto& one) {
+    return std::find(one.second.begin(), one.second.end(), column) != one.second.end();
+  });
 }
 
 bool Columns::mapped(std::string_view field) const {

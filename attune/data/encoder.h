@@ -43,7 +43,7 @@ class Encoder {
   ///                   completion.
   /// @throws Error     If there is no template, or its text for the prompt is not how its text for
   ///                   the conversation begins.
-  [[nodiscard]] Encoded encode(const PreferenceGroup& group) const;
+  Encoded encode(const PreferenceGroup& group) const;
 
  private:
   using Tokens = std::vector<int32_t>;

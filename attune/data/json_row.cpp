@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -27,10 +28,13 @@ std::optional<size_t> invalid_byte(std::string_view text) {
 
 /// "unexpected end of input" out of all that the parser says.
 std::string short_reason(const nlohmann::json::exception& error) {
-  const std::string text = io::json_reason(error);
-  const size_t column = text.find("column ");
-  const size_t colon = text.find(": ", column == std::string::npos ? 0 : column);
-  return colon == std::string::npos ? text : text.substr(colon + 2);
+  std::string text = io::json_reason(error);
+  for (const auto& [word, end] : {std::pair{"at line ", ": "}, {"syntax error ", " - "}}) {
+    const size_t at = text.find(word);
+    const size_t last = text.find(end, std::min(at, text.size()));
+    text.erase(0, last == std::string::npos ? 0 : last + std::string_view(end).size());
+  }
+  return text;
 }
 
 [[noreturn]] void fail(std::string_view text,

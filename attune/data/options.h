@@ -13,20 +13,20 @@ namespace attune::data {
 
 /// Where the preferences come from and how they become tokens.
 struct DataOptions {
-  std::vector<std::string> train;     ///< Files, read in this order.
-  std::vector<std::string> held_out;  ///< Files for evaluation; empty: a share of `train`.
-  double held_out_fraction = 0.1;     ///< Share of the prompts of `train`; 0: none.
-  int64_t max_tokens = 1024;          ///< Prompt and longest completion together.
-  std::optional<int64_t> max_completion_tokens;  ///< Of one completion; nothing: `max_tokens`.
-  std::string truncation = "prompt_left";        ///< What gives way in a row that is too long.
-  std::string long_completion = "cut";           ///< What happens to a completion that is too long.
-  std::string on_bad_row = "error";              ///< "error" stops; "skip" counts and names.
-  std::map<std::string, std::string> columns;    ///< attune's field -> the file's column.
-  std::string format = "auto";                   ///< How files are read.
-  std::string cache_dir = ".attune/cache";       ///< Folder of token caches.
-  bool shuffle = true;                           ///< A new order each epoch.
-  bool add_eos = true;                           ///< End token after plain completions.
-  std::string add_bos = "auto";                  ///< Begin token before plain prompts.
+  std::vector<std::string> train = {};     ///< Files, read in this order.
+  std::vector<std::string> held_out = {};  ///< Files for evaluation; empty: a share of `train`.
+  double held_out_fraction = 0.1;          ///< Share of the prompts of `train`; 0: none.
+  int64_t max_tokens = 1024;               ///< Prompt and longest completion together.
+  std::optional<int64_t> max_completion_tokens = {};  ///< Of one completion; nothing: `max_tokens`.
+  std::string truncation = "prompt_left";             ///< What gives way in a row that is too long.
+  std::string long_completion = "cut";  ///< What happens to a completion that is too long.
+  std::string on_bad_row = "error";     ///< "error" stops; "skip" counts and names.
+  std::map<std::string, std::string> columns = {};  ///< attune's field -> the file's column.
+  std::string format = "auto";                      ///< How files are read.
+  std::string cache_dir = ".attune/cache";          ///< Folder of token caches.
+  bool shuffle = true;                              ///< A new order each epoch.
+  bool add_eos = true;                              ///< End token after plain completions.
+  std::string add_bos = "auto";                     ///< Begin token before plain prompts.
 
   template <class V>
   void fields(V&& field) {

@@ -173,7 +173,9 @@ const json& Row::at_column(std::string_view field, const std::string& name) cons
   if (found != object_.end()) {
     throw RowError(where_, reason, ": it is null");
   }
-  const std::string hint = did_you_mean(name, column_names());
+  std::vector<std::string> unknown = column_names();
+  std::erase_if(unknown, [this](const std::string& other) { return columns_.is_known(other); });
+  const std::string hint = did_you_mean(name, unknown);
   throw RowError(where_,
                  reason,
                  (hint.empty() ? "" : "." + hint) +

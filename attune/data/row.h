@@ -23,6 +23,8 @@ class Columns {
 
   /// Columns that may hold `field`, the most likely first. A mapped field has only its own.
   [[nodiscard]] const std::vector<std::string>& of(std::string_view field) const;
+  /// Whether `column` holds a field without a mapping: it is no slip for another.
+  [[nodiscard]] bool is_known(std::string_view column) const;
   /// Whether the user mapped `field`.
   [[nodiscard]] bool mapped(std::string_view field) const;
 

@@ -60,9 +60,9 @@ class TokenCache {
 
 /// Rows that were left out for one reason.
 struct DropCount {
-  std::string reason;                 ///< One line, lower case.
-  int64_t rows = 0;                   ///< How many.
-  std::vector<std::string> examples;  ///< "file:line" of the first of them, at most 5.
+  std::string reason = {};                 ///< One line, lower case.
+  int64_t rows = 0;                        ///< How many.
+  std::vector<std::string> examples = {};  ///< "file:line" of the first of them, at most 5.
 };
 
 /// What became of the rows.
@@ -71,7 +71,7 @@ struct BuildReport {
   int64_t groups = 0;       ///< Groups kept.
   int64_t comparisons = 0;  ///< Comparisons of the groups kept.
   int64_t tokens = 0;       ///< Packed tokens of the groups kept.
-  std::vector<DropCount> dropped;
+  std::vector<DropCount> dropped = {};
   int64_t truncated = 0;    ///< Groups kept that lost tokens to the window.
   bool from_cache = false;  ///< The files were not read: an older run had done it.
   double seconds = 0;       ///< Wall clock of the call.
@@ -94,8 +94,8 @@ std::pair<TokenCache, BuildReport> build_token_cache(const DataOptions& options,
 
 /// Indices of groups, ascending.
 struct Split {
-  std::vector<int64_t> train;
-  std::vector<int64_t> held_out;
+  std::vector<int64_t> train = {};
+  std::vector<int64_t> held_out = {};
 };
 
 /// Splits by a hash of the prompt: groups of one prompt are all on one side, and a prompt keeps its

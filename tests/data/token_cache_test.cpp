@@ -1,0 +1,294 @@
+#include "attune/data/token_cache.h"
+
+#include <cstring>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "attune/core/random.h"
+#include "attune/data/cache_writer.h"
+#include "attune/data/encoder.h"
+
+#include "tests/data/support.h"
+
+namespace attune::data {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::Folder;
+using ::testing::HasSubstr;
+using testing::message_of;
+using testing::read_all;
+using ::testing::SizeIs;
+using testing::tiny_tokenizer;
+
+class Listener : public Watcher {
+ public:
+  void progress(std::string_view, int64_t done, int64_t) override {
+    rows = done;
+  }
+  void warn(std::string_view line) override {
+    warnings.emplace_back(line);
+  }
+  int64_t rows = 0;
+  std::vector<std::string> warnings;
+};
+
+std::string row(int i) {
+  return fmt::format(
+      "{{\"prompt\": \"Question {}?\", \"chosen\": \" {}\", \"rejected\": \" no\"}}\n", i, 7 * i);
+}
+
+std::string rows(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    text += row(i);
+  }
+  return text;
+}
+
+/// A build in a folder of its own.
+struct Build {
+  Folder folder;
+  DataOptions options;
+  std::shared_ptr<const text::Tokenizer> tokenizer = tiny_tokenizer();
+  Listener listener;
+
+  std::pair<TokenCache, BuildReport> run(std::vector<std::string> files) {
+    options.cache_dir = folder.at("cache");
+    return build_token_cache(options, files, *tokenizer, nullptr, listener);
+  }
+};
+
+TEST(TokenCache, HoldsWhatTheEncoderGave) {
+  Build build;
+  const auto path = build.folder.write("x.jsonl", rows(101));
+  const auto [cache, report] = build.run({path});
+  const Encoder encoder(build.options, *build.tokenizer, nullptr);
+  const auto groups = read_all(path);
+  ASSERT_EQ(cache.size(), 101);
+  EXPECT_EQ(build.listener.rows, 101);
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < cache.size(); ++i) {
+    const Encoded want = encoder.encode(groups[i]);
+    const EncodedGroup got = cache.group(i);
+    EXPECT_EQ(got.prompt, want.group.prompt);
+    EXPECT_EQ(got.completions, want.group.completions);
+    EXPECT_EQ(got.comparisons, want.group.comparisons);
+    EXPECT_EQ(got.key, want.group.key);
+    EXPECT_EQ(cache.content_key(i), want.group.key);
+    EXPECT_EQ(cache.prompt_hash(i), want.prompt_hash);
+    EXPECT_EQ(cache.num_tokens(i), got.num_tokens());
+    EXPECT_EQ(cache.num_completions(i), 2);
+    EXPECT_EQ(cache.num_comparisons(i), 1);
+    EXPECT_EQ(cache.where(i), fmt::format("{}:{}", path, i + 1));
+    tokens += got.num_tokens();
+  }
+  EXPECT_EQ(cache.total_tokens(), tokens);
+  EXPECT_EQ(report.tokens, tokens);
+  EXPECT_EQ(cache.total_comparisons(), 101);
+  EXPECT_EQ(report.rows, 101);
+  EXPECT_FALSE(report.from_cache);
+}
+
+TEST(TokenCache, ASecondStartFindsItAndItsCounts) {
+  Build build;
+  build.options.on_bad_row = "skip";
+  const auto path = build.folder.write("x.jsonl", rows(7) + "{}\n" + rows(2));
+  const auto [first, made] = build.run({path});
+  const auto [second, found] = build.run({path});
+  EXPECT_TRUE(found.from_cache);
+  EXPECT_EQ(second.path(), first.path());
+  EXPECT_EQ(found.rows, 10);
+  EXPECT_EQ(found.groups, 9);
+  ASSERT_THAT(found.dropped, SizeIs(1));
+  EXPECT_EQ(found.dropped[0].reason, "no preference in the row");
+  EXPECT_EQ(found.dropped[0].rows, 1);
+  EXPECT_THAT(found.dropped[0].examples, ElementsAre(path + ":8"));
+}
+
+TEST(TokenCache, WhateverChangesTheGroupsMakesANewOne) {
+  Build build;
+  const auto path = build.folder.write("x.jsonl", rows(11));
+  std::set<std::filesystem::path> caches{build.run({path}).first.path()};
+  const auto expect_new = [&](const std::vector<std::string>& files) {
+    EXPECT_TRUE(caches.insert(build.run(files).first.path()).second);
+  };
+  build.options.max_tokens = 512;
+  expect_new({path});
+  build.options.add_eos = false;
+  expect_new({path});
+  build.options.truncation = "drop";
+  expect_new({path});
+  expect_new({path, path});
+  build.folder.write("x.jsonl", rows(10) + row(77));
+  expect_new({path});
+  build.options.shuffle = false;  // does not change the groups
+  EXPECT_FALSE(caches.insert(build.run({path}).first.path()).second);
+}
+
+TEST(TokenCache, AnyDamageIsFoundAndMendedWithAWord) {
+  Build build;
+  const auto path = build.folder.write("x.jsonl", rows(13));
+  const auto cache_path = build.run({path}).first.path();
+  const std::string whole = read_file(cache_path);
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    RandomStream random(seed);
+    std::string bytes = whole;
+    if (seed % 3 == 0) {
+      bytes.resize(random.below(bytes.size()));
+    } else {
+      bytes[random.below(bytes.size())] ^= static_cast<char>(1U << random.below(8));
+    }
+    std::ofstream(cache_path, std::ios::binary) << bytes;
+    EXPECT_THROW(TokenCache{cache_path}, Error) << "seed " << seed;
+  }
+  const auto [cache, report] = build.run({path});
+  EXPECT_FALSE(report.from_cache);
+  EXPECT_THAT(build.listener.warnings, ElementsAre(HasSubstr("it is made again")));
+  EXPECT_EQ(read_file(cache_path), whole);
+}
+
+TEST(TokenCache, AFileAcrossTheChecksumsPiecesIsWhole) {
+  const Folder folder;
+  const auto path = folder.at("edge.tokens");
+  EncodedGroup group;
+  group.prompt = std::vector<int32_t>(kCachePiece / 4 - 70, 3);
+  group.completions = {{1}};
+  const auto bytes_with_report = [&](size_t report) {
+    CacheWriter writer(path, std::string(32, 'a'));
+    writer.add(group, 5, "x:1");
+    writer.finish(std::string(report, ' '));
+    EXPECT_EQ(TokenCache(path).group(0).prompt, group.prompt) << report;
+    return std::filesystem::file_size(path);
+  };
+  // What the checksum covers ends exactly with a piece, one byte before it, and one behind.
+  const size_t least = bytes_with_report(0) - sizeof(uint64_t);
+  ASSERT_LT(least, kCachePiece);
+  const size_t exact = kCachePiece - least;
+  EXPECT_EQ(bytes_with_report(exact), kCachePiece + sizeof(uint64_t));
+  bytes_with_report(exact - 1);
+  bytes_with_report(exact + 1);
+}
+
+TEST(TokenCache, ALyingFileWithARightChecksumCannotReachOutside) {
+  const Folder folder;
+  const auto path = folder.at("lies.tokens");
+  CacheWriter writer(path, std::string(32, 'a'));
+  EncodedGroup group{.prompt = {1, 2, 3}, .completions = {{4}, {5, 6}}};
+  writer.add(group, 5, "x:1");
+  writer.finish("{}");
+  const std::string whole = read_file(path);
+  const size_t index = whole.size() - sizeof(CacheFooter) - 2 - sizeof(IndexRecord);
+  for (size_t at = index; at < index + sizeof(IndexRecord); at += 4) {
+    for (const uint32_t lie : {0xffffffffU, 0x7fffffffU, 1000U}) {
+      std::string bytes = whole;
+      std::memcpy(bytes.data() + at, &lie, sizeof lie);
+      const size_t body = bytes.size() - sizeof(uint64_t);
+      const uint64_t sum = Hasher().add(std::string_view(bytes).substr(0, body)).word();
+      std::memcpy(bytes.data() + body, &sum, sizeof sum);
+      std::ofstream(path, std::ios::binary) << bytes;
+      const TokenCache cache(path);
+      try {
+        static_cast<void>(cache.group(0));
+        static_cast<void>(cache.where(0));
+      } catch (const Error& e) {
+        EXPECT_THAT(e.what(), HasSubstr("damaged"));
+      }
+    }
+  }
+}
+
+TEST(BuildTokenCache, ABadRowStopsOrIsCounted) {
+  Build build;
+  const auto path = build.folder.write("x.jsonl",
+                                       row(1) +
+                                           R"({"prompt": "Q", "chosen": "a", "rejectd": "b"})"
+                                           "\n" +
+                                           row(2) + "{\n");
+  EXPECT_EQ(message_of([&] { build.run({path}); }, path),
+            R"(:2: field "rejected" is missing. Did you mean "rejectd"?)");
+  EXPECT_TRUE(std::filesystem::is_empty(build.folder.at("cache")));
+  build.options.on_bad_row = "skip";
+  const auto [cache, report] = build.run({path});
+  EXPECT_EQ(cache.size(), 2);
+  ASSERT_THAT(report.dropped, SizeIs(2));
+  EXPECT_EQ(report.dropped[0].reason, R"(field "rejected" is missing)");
+  EXPECT_EQ(report.dropped[1].reason, "invalid JSON");
+  EXPECT_EQ(report.rows, 4);
+}
+
+TEST(BuildTokenCache, RowsThatCannotFitAreCountedNotFatal) {
+  Build build;
+  build.options.max_tokens = 16;
+  build.options.truncation = "drop";
+  const std::string big(400, 'z');
+  const auto path = build.folder.write("x.jsonl",
+                                       row(1) + R"({"prompt": "Q", "chosen": ")" + big +
+                                           R"(", "rejected": "b"})"
+                                           "\n");
+  build.options.long_completion = "drop";
+  const auto [cache, report] = build.run({path});
+  EXPECT_EQ(cache.size(), 1);
+  ASSERT_THAT(report.dropped, SizeIs(1));
+  EXPECT_EQ(report.dropped[0].reason, "a completion is longer than 15 tokens");
+}
+
+TEST(BuildTokenCache, NothingUsableIsAnErrorThatSaysWhy) {
+  Build build;
+  build.options.on_bad_row = "skip";
+  const auto path = build.folder.write("x.jsonl", "{}\n{}\n");
+  EXPECT_EQ(message_of([&] { build.run({path}); }, path),
+            fmt::format(": none of the 2 rows can be used: no preference in the row (2 rows, as "
+                        "{}:1)",
+                        path));
+  EXPECT_THAT(message_of([&] { build.run({}); }), HasSubstr("no file is given"));
+}
+
+TEST(BuildTokenCache, AFolderThatCannotBeMadeIsNamed) {
+  Build build;
+  const auto path = build.folder.write("x.jsonl", rows(3));
+  build.folder.write("cache", "a file");
+  EXPECT_THAT(message_of([&] { build.run({path}); }), HasSubstr("data.cache_dir: "));
+}
+
+TEST(Split, APromptIsOnOneSideAndKeepsIt) {
+  Build build;
+  const auto small = build.folder.write("a.jsonl", rows(200) + rows(200));
+  const auto large = build.folder.write("b.jsonl", rows(300));
+  const auto [a, report_a] = build.run({small});
+  const auto [b, report_b] = build.run({large});
+  const Split split = split_by_prompt(a, 0.25, 7);
+  EXPECT_EQ(split.train.size() + split.held_out.size(), 400U);
+  EXPECT_NEAR(static_cast<double>(split.held_out.size()), 100.0, 45.0);  // 5 sigma of 200 prompts
+  std::set<uint64_t> held_out;
+  for (const int64_t i : split.held_out) {
+    held_out.insert(a.prompt_hash(i));
+  }
+  for (const int64_t i : split.train) {
+    EXPECT_FALSE(held_out.contains(a.prompt_hash(i)));
+  }
+  // The first 200 prompts of the larger set keep their side.
+  const Split more = split_by_prompt(b, 0.25, 7);
+  for (const int64_t i : more.held_out) {
+    EXPECT_TRUE(i >= 199 || held_out.contains(b.prompt_hash(i))) << i;
+  }
+  EXPECT_NE(split_by_prompt(a, 0.25, 8).held_out, split.held_out);
+}
+
+TEST(Split, SmallDataKeepsAPromptOnEachSide) {
+  Build build;
+  const auto [two, report] = build.run({build.folder.write("x.jsonl", rows(2))});
+  for (const double fraction : {0.001, 0.999}) {
+    const Split split = split_by_prompt(two, fraction, 3);
+    EXPECT_EQ(split.train.size(), 1U);
+    EXPECT_EQ(split.held_out.size(), 1U);
+  }
+  EXPECT_TRUE(split_by_prompt(two, 0.0, 3).held_out.empty());
+  const auto [one, unused] = build.run({build.folder.write("y.jsonl", rows(1))});
+  EXPECT_EQ(split_by_prompt(one, 0.5, 3).train.size(), 1U);
+}
+
+}  // namespace
+}  // namespace attune::data
