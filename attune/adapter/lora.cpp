@@ -27,10 +27,11 @@ class LoraProduct : public torch::autograd::Function<LoraProduct> {
                             const at::Tensor& weight_OI,
                             const at::Tensor& a_RI,
                             const at::Tensor& b_OR,
-                            const at::Tensor& row_keys_N,
+                            const std::optional<at::Tensor>& row_keys,
                             double scale,
                             double dropout,
                             int64_t key) {
+    const at::Tensor row_keys_N = row_keys.value_or(at::Tensor());
     const at::Tensor dropped_NI =
         keyed_dropout(x_NI, row_keys_N, static_cast<uint64_t>(key), dropout);
     const at::Tensor inner_NR = at::mm(dropped_NI, a_RI.t());
@@ -85,7 +86,7 @@ at::Tensor Linear::forward(const at::Tensor& x_NI, const Pass& pass) const {
                          weight_OI,
                          lora->a_RI.to(x_NI.scalar_type()),
                          lora->b_OR.to(x_NI.scalar_type()),
-                         pass.dropout ? pass.row_keys_N : at::Tensor(),
+                         pass.dropout ? std::optional(pass.row_keys_N) : std::nullopt,
                          lora->scale(),
                          pass.dropout ? lora->dropout : 0.0,
                          static_cast<int64_t>(random_word(pass.dropout_key, lora->ordinal)));

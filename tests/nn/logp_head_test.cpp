@@ -1,0 +1,94 @@
+#include "attune/nn/logp_head.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/log_softmax.h>
+
+#include "tests/nn/compare.h"
+
+namespace attune::nn {
+namespace {
+
+using tests::normal;
+
+class LogpHead : public tests::BothPrecisions {
+ protected:
+  static at::Tensor labels(int64_t C, int64_t V) {
+    std::vector<int64_t> ids;
+    RandomStream random(C);
+    for (int64_t i = 0; i < C; ++i) {
+      ids.push_back(static_cast<int64_t>(random.below(static_cast<uint64_t>(V))));
+    }
+    ids[0] = V - 1;
+    ids[static_cast<size_t>(C) - 1] = 0;
+    return tests::whole_numbers(ids);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Precision, LogpHead, tests::kPrecisions, tests::precision_name);
+
+// 1 row, fewer than a tile of 128, exactly one, and two tiles and a rest.
+TEST_P(LogpHead, EqualsLogSoftmaxOfTheWholeLogits) {
+  for (const int64_t C : {1, 41, 128, 307}) {
+    SCOPED_TRACE(C);
+    const at::Tensor label_C = labels(C, 53);
+    const auto ours = [&](const tests::Inputs& in) { return label_logps(in[0], in[1], label_C); };
+    const auto plain = [&](const tests::Inputs& in) {
+      return at::log_softmax(in[0].matmul(in[1].t()), -1)
+          .gather(1, label_C.unsqueeze(1))
+          .squeeze(1)
+          .to(at::kDouble);
+    };
+    const at::Tensor h_CD = normal({C, 31}, 1);
+    const at::Tensor w_VD = normal({53, 31}, 2);
+    expect_same(ours, plain, {h_CD, w_VD}, {true, false});
+    expect_same(ours, plain, {h_CD, w_VD}, {true, true});
+    expect_same(ours, plain, {normal({31, C}, 3).t(), w_VD}, {true, false});
+    expect_same(ours, plain, {normal({31, C}, 3).t(), w_VD}, {true, true});
+  }
+}
+
+TEST_P(LogpHead, WidensAFrozenBf16Weight) {
+  const at::Tensor label_C = labels(137, 53);
+  const at::Tensor w_VD = normal({53, 31}, 4).to(at::kBFloat16);
+  const auto ours = [&](const tests::Inputs& in) { return label_logps(in[0], w_VD, label_C); };
+  const auto plain = [&](const tests::Inputs& in) {
+    return label_logps(in[0], w_VD.to(dtype()), label_C);
+  };
+  expect_same(ours, plain, {normal({137, 31}, 5)});
+}
+
+TEST_P(LogpHead, GivesTheSameValueWithAndWithoutGradients) {
+  const at::Tensor label_C = labels(137, 53);
+  at::Tensor h_CD = normal({137, 31}, 6, dtype());
+  at::Tensor w_VD = normal({53, 31}, 7, dtype());
+  const at::Tensor bare_C = label_logps(h_CD, w_VD, label_C);
+  EXPECT_FALSE(bare_C.requires_grad());
+  h_CD.set_requires_grad(true);
+  EXPECT_TRUE(tests::same_bits(bare_C, label_logps(h_CD, w_VD, label_C).detach()));
+  w_VD.set_requires_grad(true);
+  EXPECT_TRUE(tests::same_bits(bare_C, label_logps(h_CD, w_VD, label_C).detach()));
+  const at::NoGradGuard no_grad;
+  EXPECT_TRUE(tests::same_bits(bare_C, label_logps(h_CD, w_VD, label_C)));
+}
+
+TEST_P(LogpHead, HugeLogitsStayFinite) {
+  // Logits 0, 1e4 and -1e4: the log-probs are 0 - 1e4, 0 and -2e4 exactly.
+  const at::Tensor h_CD = normal({3, 1}, 8, dtype()).fill_(1e4);
+  at::Tensor w_VD = normal({3, 1}, 9, dtype()).fill_(0);
+  w_VD.select(0, 1).fill_(1);
+  w_VD.select(0, 2).fill_(-1);
+  const at::Tensor logp_C = label_logps(h_CD, w_VD, tests::whole_numbers({0, 1, 2}));
+  EXPECT_EQ(tests::numbers(logp_C), (std::vector<double>{-1e4, 0, -2e4}));
+}
+
+TEST_P(LogpHead, ANanStaysInItsRow) {
+  at::Tensor h_CD = normal({3, 31}, 10, dtype());
+  h_CD.select(0, 1).select(0, 4).fill_(NAN);
+  const auto logp = tests::numbers(label_logps(h_CD, normal({53, 31}, 11, dtype()), labels(3, 53)));
+  EXPECT_TRUE(std::isfinite(logp[0]));
+  EXPECT_TRUE(std::isnan(logp[1]));
+  EXPECT_TRUE(std::isfinite(logp[2]));
+}
+
+}  // namespace
+}  // namespace attune::nn

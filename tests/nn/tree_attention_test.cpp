@@ -1,0 +1,171 @@
+// Attention over the token tree against one softmax with a dense mask that is made from the rule
+// itself: token j is visible to i if it stands on i's way to the root and not after i.
+#include "attune/nn/tree_attention.h"
+
+#include <cmath>
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/einsum.h>
+#include <ATen/ops/softmax.h>
+
+#include "tests/nn/compare.h"
+
+namespace attune::nn {
+namespace {
+
+using tensor::Tree;
+using tests::normal;
+
+// Lengths and parents of the segments.
+std::shared_ptr<const Tree> tree_of(const std::vector<std::pair<int64_t, int64_t>>& segments) {
+  auto tree = std::make_shared<Tree>();
+  int64_t at = 0;
+  for (const auto& [length, parent] : segments) {
+    tree->segments.push_back({at, at + length, parent});
+    at += length;
+  }
+  return tree;
+}
+
+at::Tensor hidden_from(const Tree& tree, at::ScalarType dtype) {
+  const int64_t N = tree.segments.back().end;
+  at::Tensor mask = at::empty({N, N}, at::TensorOptions().dtype(dtype)).fill_(-INFINITY);
+  for (const tensor::Segment& own : tree.segments) {
+    for (int64_t i = own.begin; i < own.end; ++i) {
+      mask.select(0, i).slice(0, own.begin, i + 1).fill_(0);
+      for (int64_t a = own.parent; a >= 0; a = tree.segments[static_cast<size_t>(a)].parent) {
+        const tensor::Segment& ancestor = tree.segments[static_cast<size_t>(a)];
+        mask.select(0, i).slice(0, ancestor.begin, ancestor.end).fill_(0);
+      }
+    }
+  }
+  return mask;
+}
+
+struct Heads {
+  int64_t H, G, E;
+};
+
+class TreeAttention : public tests::BothPrecisions {
+ protected:
+  static void expect_dense(const std::shared_ptr<const Tree>& tree, Heads z, bool strided = false) {
+    const int64_t N = tree->segments.back().end;
+    SCOPED_TRACE(fmt::format(
+        "{} segments, {} tokens, {} / {} heads of {}", tree->segments.size(), N, z.H, z.G, z.E));
+    const auto ours = [&](const tests::Inputs& in) {
+      return tree_attention(in[0], in[1], in[2], tree);
+    };
+    const at::Tensor mask_NN = hidden_from(*tree, dtype());
+    const auto plain = [&](const tests::Inputs& in) {
+      const at::Tensor k = in[1].repeat_interleave(z.H / z.G, 1);
+      const at::Tensor v = in[2].repeat_interleave(z.H / z.G, 1);
+      const at::Tensor scores =
+          at::einsum("nhe,mhe->hnm", {in[0], k}) / std::sqrt(static_cast<double>(z.E)) + mask_NN;
+      return at::einsum("hnm,mhe->nhe", {at::softmax(scores, -1), v});
+    };
+    const auto make = [&](int64_t heads, uint64_t seed) {
+      return strided ? normal({heads, N, z.E}, seed).transpose(0, 1)
+                     : normal({N, heads, z.E}, seed);
+    };
+    expect_same(ours, plain, {2 * make(z.H, 1), make(z.G, 2), make(z.G, 3)});
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Precision, TreeAttention, tests::kPrecisions, tests::precision_name);
+
+TEST_P(TreeAttention, EqualsADenseMaskForOneToFiveCompletions) {
+  std::vector<std::pair<int64_t, int64_t>> segments{{7, -1}};
+  for (const int64_t length : {5, 3, 1, 11, 2}) {
+    segments.emplace_back(length, 0);
+    expect_dense(tree_of(segments), {4, 2, 6});
+  }
+}
+
+TEST_P(TreeAttention, EqualsADenseMaskForPlainTextsAndSingleTokens) {
+  expect_dense(tree_of({{1, -1}, {2, -1}, {1, -1}, {1, 2}}), {2, 2, 4});
+  expect_dense(tree_of({{13, -1}, {1, 0}, {1, 0}, {1, -1}, {3, 3}}), {6, 3, 5});
+}
+
+TEST_P(TreeAttention, EqualsADenseMaskForDeepTrees) {
+  // Prompt, two first steps, three second steps, a third step; then another root.
+  expect_dense(tree_of({{5, -1}, {3, 0}, {4, 0}, {2, 1}, {6, 1}, {1, 2}, {7, 4}, {3, -1}, {2, 7}}),
+               {3, 1, 8});
+}
+
+TEST_P(TreeAttention, EqualsADenseMaskBeyondOneBlockOfQueries) {
+  // 64 queries a block: below, at and beyond the border, and beyond two blocks.
+  expect_dense(tree_of({{64, -1}, {65, 0}, {63, 0}, {131, 0}, {70, -1}, {129, 4}}), {2, 1, 8});
+}
+
+TEST_P(TreeAttention, EqualsADenseMaskForEveryGroupingOfHeads) {
+  const auto tree = tree_of({{5, -1}, {3, 0}, {4, 0}, {6, -1}, {2, 3}});
+  expect_dense(tree, {6, 6, 4});
+  expect_dense(tree, {6, 3, 4});
+  expect_dense(tree, {6, 2, 4});
+  expect_dense(tree, {6, 1, 4});
+  expect_dense(tree, {1, 1, 2});
+}
+
+TEST_P(TreeAttention, TakesInputsOfAnyStride) {
+  expect_dense(tree_of({{5, -1}, {3, 0}, {4, 0}}), {4, 2, 6}, /*strided=*/true);
+}
+
+TEST_P(TreeAttention, TheNumberOfThreadsChangesNoBit) {
+  const auto tree = tree_of({{71, -1}, {30, 0}, {83, 0}, {9, -1}, {21, 3}, {13, 3}, {3, -1}});
+  const int64_t N = tree->segments.back().end;
+  const auto run = [&](int threads) {
+    const int before = at::get_num_threads();
+    at::set_num_threads(threads);
+    std::vector<at::Tensor> in{normal({N, 6, 8}, 4, dtype()),
+                               normal({N, 3, 8}, 5, dtype()),
+                               normal({N, 3, 8}, 6, dtype())};
+    for (at::Tensor& x : in) {
+      x.set_requires_grad(true);
+    }
+    const at::Tensor y = tree_attention(in[0], in[1], in[2], tree);
+    (y * y).sum().backward();
+    at::set_num_threads(before);
+    return std::vector<at::Tensor>{y.detach(), in[0].grad(), in[1].grad(), in[2].grad()};
+  };
+  const auto one = run(1);
+  for (const int threads : {2, 3}) {
+    const auto many = run(threads);
+    for (size_t i = 0; i < one.size(); ++i) {
+      EXPECT_TRUE(tests::same_bits(one[i], many[i])) << threads << " threads, tensor " << i;
+    }
+  }
+}
+
+TEST_P(TreeAttention, ASiblingsNanIsNotSeen) {
+  const auto tree = tree_of({{5, -1}, {3, 0}, {4, 0}});
+  at::Tensor k = normal({12, 2, 6}, 7, dtype());
+  at::Tensor v = normal({12, 2, 6}, 8, dtype());
+  k.slice(0, 5, 8).fill_(NAN);
+  v.slice(0, 5, 8).fill_(NAN);
+  const at::Tensor y = tree_attention(normal({12, 4, 6}, 9, dtype()), k, v, tree);
+  const auto broken = [&](int64_t begin, int64_t end) {
+    return std::isnan(y.slice(0, begin, end).sum().item<double>());
+  };
+  EXPECT_FALSE(broken(0, 5));
+  EXPECT_TRUE(broken(5, 6) && broken(6, 7) && broken(7, 8));
+  EXPECT_FALSE(broken(8, 12));
+}
+
+TEST_P(TreeAttention, LargeScoresDoNotOverflow) {
+  const auto tree = tree_of({{3, -1}, {2, 0}});
+  const at::Tensor k = normal({5, 1, 4}, 10, dtype());
+  const at::Tensor v = normal({5, 1, 4}, 11, dtype());
+  const at::Tensor y = tree_attention(1e4 * normal({5, 1, 4}, 12, dtype()), k, v, tree);
+  EXPECT_LE(tests::magnitude(y), tests::magnitude(v) * (1 + 1e-6));
+}
+
+TEST(TreeAttentionInput, MustFitTheTree) {
+  const auto tree = tree_of({{3, -1}, {2, 0}});
+  const at::Tensor x = normal({6, 2, 4}, 13);
+  EXPECT_THROW(tree_attention(x, x, x, tree), InternalError);
+  const at::Tensor y = normal({5, 2, 4}, 14);
+  EXPECT_THROW(tree_attention(normal({5, 3, 4}, 15), y, y, tree), InternalError);
+}
+
+}  // namespace
+}  // namespace attune::nn
