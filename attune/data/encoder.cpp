@@ -124,8 +124,8 @@ void Encoder::encode_plain(const PreferenceGroup& group, Encoded& encoded) const
   encoded.prompt_hash = Hasher().add(group.prompt).word();
   encoded.group.prompt = plain_prompt(group);
   for (const Completion& completion : group.completions) {
-    Tokens ids = encoded.group.prompt.empty() ? tokenizer_.encode(completion.text)
-                                              : continuation(completion.text);
+    Tokens ids =
+        group.prompt.empty() ? tokenizer_.encode(completion.text) : continuation(completion.text);
     end_once(ids, /*one_turn=*/true, group.where);
     encoded.group.completions.push_back(std::move(ids));
   }

@@ -84,6 +84,13 @@ TEST(Encoder, ASpacedTokenizerPutsNoSpaceBetweenPromptAndCompletion) {
             joined(tokenizer->encode("the words"), {end}));
 }
 
+TEST(Encoder, BehindAnEmptyPromptATextBeginsAsTextsDo) {
+  const auto tokenizer = spaced_tokenizer();
+  const Encoded encoded = Encoder({}, *tokenizer, nullptr).encode(pair("", "the words", "not"));
+  EXPECT_EQ(encoded.group.completions[0],
+            joined(tokenizer->encode("the words"), {*tokenizer->eos()}));
+}
+
 TEST(Encoder, TheBeginTokenIsThereOnce) {
   const auto tokenizer = spaced_tokenizer();
   const int32_t begin = *tokenizer->bos();
