@@ -6,12 +6,8 @@ namespace attune::objective {
 namespace {
 
 void check_size(std::string_view term, const char* what, const at::Tensor& got, int64_t want) {
-  check(got.dim() == 1 && got.size(0) == want,
-        "{}: {} must have {} entries, got {}",
-        term,
-        what,
-        want,
-        got.dim() == 1 ? got.size(0) : got.numel());
+  check(got.defined() && got.dim() == 1, "{}: {} must be a list of {} numbers", term, what, want);
+  check(got.size(0) == want, "{}: {} must have {} entries, got {}", term, what, want, got.size(0));
 }
 
 }  // namespace
