@@ -1,9 +1,23 @@
 #include "attune/cli/engine_commands.h"
 
+#include <array>
+
 namespace attune::cli {
+namespace {
+
+constexpr std::array kCommands{
+    Command{"chat", chat_command},
+    Command{"demo", demo_command},
+    Command{"generate", generate_command},
+    Command{"merge", merge_command},
+    Command{"score", score_command},
+    Command{"train", train_command},
+};
+
+}  // namespace
 
 std::span<const Command> engine_commands() {
-  return {};
+  return kCommands;
 }
 
 }  // namespace attune::cli

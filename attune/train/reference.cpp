@@ -2,8 +2,9 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <limits>
-#include <numeric>
+#include <unordered_map>
 #include <utility>
 
 #include <ATen/core/grad_mode.h>
@@ -80,6 +81,45 @@ class CachedReference : public Reference {
   Table table_;
 };
 
+class RememberingReference : public Reference {
+ public:
+  explicit RememberingReference(Reference& inner) : inner_(inner) {}
+
+  objective::SequenceLogps logps(const PreferenceBatch& batch) override {
+    bool all = true;
+    for (const int64_t group : batch.groups) {
+      all = all && known_.contains(group);
+    }
+    if (!all) {
+      objective::SequenceLogps fresh = inner_.logps(batch);
+      if (!fresh.sum_S.defined()) {
+        return fresh;
+      }
+      const at::Tensor sums = fresh.sum_S.contiguous();
+      for (const int64_t group : batch.groups) {
+        known_[group].clear();
+      }
+      for (size_t s = 0; s < batch.group_S.size(); ++s) {
+        known_[batch.groups[static_cast<size_t>(batch.group_S[s])]].push_back(
+            sums.const_data_ptr<double>()[s]);
+      }
+      return fresh;
+    }
+    at::Tensor sum_S = at::empty_like(batch.count_S);
+    size_t s = 0;
+    for (const int64_t group : batch.groups) {
+      for (const double logp : known_.at(group)) {
+        sum_S.data_ptr<double>()[s++] = logp;
+      }
+    }
+    return {.sum_S = sum_S, .count_S = batch.count_S};
+  }
+
+ private:
+  Reference& inner_;
+  std::unordered_map<int64_t, std::vector<double>> known_;
+};
+
 Table empty_table(const data::TokenCache& cache) {
   Table table(static_cast<size_t>(cache.size()));
   for (int64_t i = 0; i < cache.size(); ++i) {
@@ -150,6 +190,10 @@ std::unique_ptr<Reference> no_reference() {
 
 std::unique_ptr<Reference> cached_reference(Table table) {
   return std::make_unique<CachedReference>(std::move(table));
+}
+
+std::unique_ptr<Reference> remembering_reference(Reference& inner) {
+  return std::make_unique<RememberingReference>(inner);
 }
 
 Table reference_table(const ReferenceTable& where,

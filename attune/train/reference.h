@@ -51,6 +51,9 @@ std::vector<std::vector<double>> reference_table(const ReferenceTable& table,
 /// A reference that looks up `table` by the groups' index in the data set.
 std::unique_ptr<Reference> cached_reference(std::vector<std::vector<double>> table);
 
+/// Asks `inner` once for each group and remembers, for pairs that are scored again and again.
+std::unique_ptr<Reference> remembering_reference(Reference& inner);
+
 /// Thrown when work ends early because a stop was asked for; everything worth keeping is saved.
 struct Stopped {};
 

@@ -146,9 +146,8 @@ void Run::one_step() {
 }
 
 void Run::evaluate_now() {
-  Reference& reference = held_out_reference_ ? *held_out_reference_ : *reference_;
   latest_ = evaluate(*policy_,
-                     reference,
+                     *held_out_reference_,
                      objective_,
                      data_->held_out_cache(),
                      data_->held_out,

@@ -73,7 +73,7 @@ class Run {
   objective::Objective objective_;
   std::string reference_kind_;
   std::unique_ptr<Reference> reference_;           // of the training pairs
-  std::unique_ptr<Reference> held_out_reference_;  // only if those are in files of their own
+  std::unique_ptr<Reference> held_out_reference_;  // of the held-out pairs, remembered
   std::optional<optim::AdamW> optimizer_;
   std::vector<std::string> parameter_names_;
   std::optional<data::StepSampler> sampler_;

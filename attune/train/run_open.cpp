@@ -185,6 +185,9 @@ void Run::make_reference() {
   } else {
     reference_ = no_reference();
   }
+  if (!held_out_reference_) {
+    held_out_reference_ = remembering_reference(*reference_);
+  }
 }
 
 void Run::announce() {

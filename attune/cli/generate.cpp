@@ -1,0 +1,178 @@
+// attune generate and attune chat: text from a model, to the terminal as it is made.
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "attune/cli/command_line.h"
+#include "attune/cli/engine_commands.h"
+#include "attune/core/error.h"
+#include "attune/core/stop.h"
+#include "attune/generate/language_model.h"
+
+namespace attune::cli {
+namespace {
+
+/// Which model is to write.
+struct WriterOptions {
+  std::string adapter;
+  std::string chat_template = "auto";
+  std::string precision = "f32";
+  std::string system;
+  int64_t threads = 0;
+
+  template <class Visitor>
+  void fields(Visitor&& field) {
+    field("adapter", adapter, {.help = "PEFT adapter folder; empty is the model alone"});
+    field("chat_template",
+          chat_template,
+          {.help = "auto (what the model brings) or a name, for instance chatml"});
+    field("precision",
+          precision,
+          {.help = "how weights are kept in memory", .one_of = {"f32", "bf16"}});
+    field("system", system, {.help = "the system message; empty is the template's own"});
+    field("threads", threads, {.help = "CPU threads; 0 is all", .at_least = 0});
+  }
+};
+
+/// How `generate` reads its prompt.
+struct PromptOptions {
+  bool plain = false;
+
+  template <class Visitor>
+  void fields(Visitor&& field) {
+    field("plain", plain, {.help = "continue the text as it is, without the chat template"});
+  }
+};
+
+constexpr Usage kGenerateUsage{
+    .name = "generate",
+    .synopsis = "MODEL PROMPT",
+    .about =
+        "Writes the model's answer to PROMPT on stdout, as it is made. - reads the prompt "
+        "from stdin. The same seed gives the same text.",
+    .examples =
+        "attune generate model.gguf \"Why is the sky blue?\"\n"
+        "attune generate model/ \"Once upon\" --plain --temperature=0\n"
+        "attune generate model/ \"Hello\" --adapter=out/adapter --seed=7",
+    .least = 2,
+    .most = 2};
+
+constexpr Usage kChatUsage{
+    .name = "chat",
+    .synopsis = "MODEL",
+    .about =
+        "A conversation on the terminal. An empty line or Ctrl-D ends it, Ctrl-C ends an "
+        "answer; /new begins anew.",
+    .examples = "attune chat model.gguf\nattune chat model/ --adapter=out/adapter",
+    .least = 1,
+    .most = 1};
+
+generate::LanguageModel open_writer(const std::string& path, const WriterOptions& options) {
+  model::ModelOptions model;
+  model.path = path;
+  model.precision = options.precision;
+  model.chat_template = options.chat_template;
+  return {model, options.adapter, options.threads};
+}
+
+bool print_piece(size_t /*prompt*/, const std::string& text) {
+  fmt::print("{}", text);
+  std::fflush(stdout);
+  return true;
+}
+
+std::string read_all(std::istream& in) {
+  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  while (!text.empty() && text.back() == '\n') {
+    text.pop_back();
+  }
+  return text;
+}
+
+std::vector<text::Message> opening(const WriterOptions& options) {
+  std::vector<text::Message> messages;
+  if (!options.system.empty()) {
+    messages.push_back({"system", options.system});
+  }
+  return messages;
+}
+
+}  // namespace
+
+int generate_command(Arguments arguments) {
+  WriterOptions writer;
+  PromptOptions prompt;
+  generate::GenerateOptions options;
+  CommandLine line(kGenerateUsage);
+  line.add(writer);
+  line.add(prompt);
+  line.add(options);
+  if (!line.parse(arguments)) {
+    return kGood;
+  }
+  catch_stop_signals();
+  const std::string text = line.positional(1) == "-" ? read_all(std::cin) : line.positional(1);
+  check(!text.empty(), "the prompt is empty");
+  generate::LanguageModel model = open_writer(line.positional(0), writer);
+  const bool plain = prompt.plain || !model.can_chat();
+  check(!plain || writer.system.empty(), "--system has no meaning without a chat template");
+  std::vector<std::vector<int32_t>> ids(1);
+  if (plain) {
+    ids[0] = model.prompt_of(text);
+  } else {
+    std::vector<text::Message> messages = opening(writer);
+    messages.push_back({"user", text});
+    ids[0] = model.prompt_of(messages);
+  }
+  model.generate(ids, options, print_piece);
+  fmt::print("\n");
+  return stop_requested() ? kStopped : kGood;
+}
+
+int chat_command(Arguments arguments) {
+  WriterOptions writer;
+  generate::GenerateOptions options;
+  CommandLine line(kChatUsage);
+  line.add(writer);
+  line.add(options);
+  if (!line.parse(arguments)) {
+    return kGood;
+  }
+  generate::LanguageModel model = open_writer(line.positional(0), writer);
+  (void)model.chat_template();  // an error here, not after the first question
+  catch_stop_signals();
+  const bool person = ::isatty(STDIN_FILENO) != 0;
+  std::vector<text::Message> messages = opening(writer);
+  std::string words;
+  while (true) {
+    if (person) {
+      fmt::print("\n> ");
+      std::fflush(stdout);
+    }
+    if (!std::getline(std::cin, words) || words.empty() || stop_requested()) {
+      break;
+    }
+    if (words == "/new") {
+      messages = opening(writer);
+      continue;
+    }
+    messages.push_back({"user", words});
+    const std::vector<std::vector<int32_t>> ids{model.prompt_of(messages)};
+    check(static_cast<int64_t>(ids[0].size()) < model.max_tokens(),
+          "the conversation fills the model's window of {} tokens; /new begins anew",
+          model.max_tokens());
+    const std::vector<generate::Generation> answer = model.generate(ids, options, print_piece);
+    fmt::print("\n");
+    messages.push_back({"assistant", answer[0].text});
+    if (stop_requested()) {
+      break;
+    }
+  }
+  return stop_requested() ? kStopped : kGood;
+}
+
+}  // namespace attune::cli

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "attune/model/decoder.h"
+
+namespace attune::generate {
+
+/// Attention over a growing cache of keys and values, one per sequence. The rows of a pass belong
+/// to the sequences that begin() names, in that order; each row sees its sequence's cache and the
+/// new rows before it.
+class CachedAttention : public model::Attention {
+ public:
+  /// Room for `num_sequences` sequences; each cache grows as needed.
+  CachedAttention(const model::DecoderShape& shape, int64_t num_sequences);
+
+  /// New rows of one sequence in the next pass.
+  struct Rows {
+    int64_t sequence = 0;
+    int64_t count = 0;
+  };
+  /// Says whose rows the next pass holds. Their positions go on from length().
+  void begin(std::vector<Rows> rows);
+  /// The pass is over: its rows now belong to the caches.
+  void end();
+
+  /// Tokens in the cache of one sequence.
+  [[nodiscard]] int64_t length(int64_t sequence) const;
+  /// Forgets all but the first `length` tokens.
+  void truncate(int64_t sequence, int64_t length);
+
+  at::Tensor attend(int64_t layer,
+                    const at::Tensor& q_NHE,
+                    const at::Tensor& k_NGE,
+                    const at::Tensor& v_NGE) override;
+
+ private:
+  struct Cache {
+    std::vector<at::Tensor> keys_GTE;    // one a layer
+    std::vector<at::Tensor> values_GTE;  // one a layer
+    int64_t length = 0;
+    int64_t room = 0;
+  };
+  void make_room(Cache& cache, int64_t length) const;
+
+  model::DecoderShape shape_;
+  std::vector<Cache> caches_;
+  std::vector<Rows> rows_;
+};
+
+}  // namespace attune::generate
