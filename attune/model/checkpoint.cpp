@@ -92,7 +92,8 @@ Source open_model(const fs::path& path) {
           "{}: no config.json in this folder; a Hugging Face model folder has config.json, "
           "*.safetensors and tokenizer.json",
           path.string());
-    source.shape = shape_from_config(read_file(config), config.string());
+    source.config = read_file(config);
+    source.shape = shape_from_config(source.config, config.string());
     source.tensors = std::make_shared<io::TensorFile>(io::open_checkpoint(path));
     // A checkpoint may hold the head although the config ties it, or leave it out and tie silently.
     if (!source.shape.tied_head && source.tensors->find("lm_head.weight") == nullptr) {
@@ -105,6 +106,7 @@ Source open_model(const fs::path& path) {
     const io::GgufFile file = io::GgufFile::open(path);
     source.gguf = true;
     source.shape = shape_from_gguf(file);
+    source.config = config_from_gguf(file, source.shape);
     source.tensors = std::make_shared<io::TensorFile>(file.tensor_file());
   }
   Decoder(source.shape).each_weight([&](const std::string& name, at::Tensor&) {
@@ -152,7 +154,7 @@ void save_model(Decoder& model,
   }
   write_folder(folder, [&](const fs::path& at) {
     io::write_safetensors(at / "model.safetensors", views, {{"format", "pt"}});
-    write_file(at / "config.json", config_json(source.shape, dtype));
+    write_file(at / "config.json", with_dtype(source.config, dtype));
     static constexpr std::array kTokenizerFiles{"tokenizer.json",
                                                 "tokenizer_config.json",
                                                 "special_tokens_map.json",

@@ -4,6 +4,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/aminmax.h>
 #include <ATen/ops/embedding.h>
 
 #include "attune/core/error.h"
@@ -31,6 +32,18 @@ std::shared_ptr<Attention> TreeAttention::shared() const {
   return std::make_shared<TreeAttention>(tree_);
 }
 
+namespace {
+
+void check_tokens(const at::Tensor& tokens_N, int64_t V) {
+  const auto [least, most] = at::aminmax(tokens_N);
+  check(least.item<int64_t>() >= 0 && most.item<int64_t>() < V,
+        "token id {} is beyond the model's vocabulary of {}; is the tokenizer of another model?",
+        least.item<int64_t>() < 0 ? least.item<int64_t>() : most.item<int64_t>(),
+        V);
+}
+
+}  // namespace
+
 Decoder::Decoder(DecoderShape shape)
     : shape_(std::move(shape)), layers_(static_cast<size_t>(shape_.layers)) {}
 
@@ -40,6 +53,7 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_N,
                             const adapter::Pass& pass,
                             bool recompute) const {
   const at::ScalarType dtype = norm_D_.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  check_tokens(tokens_N, shape_.vocabulary);
   at::Tensor h_ND = at::embedding(embed_VD_, tokens_N).to(dtype);
   if (recompute && at::GradMode::is_enabled() && !h_ND.requires_grad()) {
     h_ND.set_requires_grad(true);  // or nothing below the first recomputed layer would be reached

@@ -84,6 +84,7 @@ class Decoder {
   /// @param positions_N  int64, 0 for the first token of a text.
   /// @param recompute    keep only each layer's input for the backward pass; needs an attention
   ///                     that can be shared. The decoder must outlive that pass.
+  /// @throws Error        if an id is out of range.
   at::Tensor forward(const at::Tensor& tokens_N,
                      const at::Tensor& positions_N,
                      Attention& attention,

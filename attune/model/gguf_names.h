@@ -11,6 +11,9 @@ namespace attune::model {
 /// The shape that a GGUF file's metadata describes.
 DecoderShape shape_from_gguf(const io::GgufFile& file);
 
+/// config.json's text for that shape and the file's special tokens.
+std::string config_from_gguf(const io::GgufFile& file, const DecoderShape& shape);
+
 /// "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight".
 std::string gguf_name(const std::string& hugging_face_name);
 

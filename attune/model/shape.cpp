@@ -8,6 +8,7 @@
 #include "attune/core/error.h"
 #include "attune/core/hint.h"
 #include "attune/io/gguf.h"
+#include "attune/io/json.h"
 #include "attune/model/checkpoint.h"
 #include "attune/model/gguf_names.h"
 
@@ -97,6 +98,17 @@ class Reader {
           object_.at(key).dump());
     return object_.at(key).get<bool>();
   }
+  [[nodiscard]] std::string text(const char* key, const std::string& fallback) const {
+    if (!has(key)) {
+      return fallback;
+    }
+    check(object_.at(key).is_string(),
+          "{}: \"{}\" must be a text, got {}",
+          where_,
+          key,
+          object_.at(key).dump());
+    return object_.at(key).get<std::string>();
+  }
 
  private:
   const json& object_;
@@ -114,13 +126,19 @@ void read_rotary(const json& config, const std::string& where, nn::RotaryShape& 
     const json& scaling = config.at(key);
     const Reader reader(scaling, where + ": " + key);
     rotary.theta = reader.number("rope_theta", rotary.theta);
-    const auto type = scaling.value("rope_type", scaling.value("type", std::string("default")));
+    const std::string type = reader.text("rope_type", reader.text("type", "default"));
     if (type == "llama3") {
       rotary.llama3 = nn::Llama3Scaling{
           .factor = reader.number("factor", 8.0),
           .low_freq_factor = reader.number("low_freq_factor", 1.0),
           .high_freq_factor = reader.number("high_freq_factor", 4.0),
           .original_max_positions = reader.number("original_max_position_embeddings", 8192)};
+      check(rotary.llama3->high_freq_factor > rotary.llama3->low_freq_factor,
+            "{}: {}: \"high_freq_factor\" {} must be above \"low_freq_factor\" {}",
+            where,
+            key,
+            rotary.llama3->high_freq_factor,
+            rotary.llama3->low_freq_factor);
     } else if (type == "linear") {
       rotary.linear_factor = reader.number("factor", 1.0);
     } else {
@@ -130,8 +148,42 @@ void read_rotary(const json& config, const std::string& where, nn::RotaryShape& 
             key,
             type);
     }
+    check(reader.number("partial_rotary_factor", 1) == 1,
+          "{}: {}: a partial rotary embedding is not supported",
+          where,
+          key);
     return;
   }
+}
+
+// What would change the computation and is not computed here.
+void refuse_unsupported(const json& config,
+                        const Family& family,
+                        int64_t max_positions,
+                        const std::string& where) {
+  const Reader reader(config, where);
+  check(!reader.flag("mlp_bias", false), "{}: \"mlp_bias\": true is not supported", where);
+  const std::string activation = reader.text("hidden_act", "silu");
+  check(activation == "silu",
+        "{}: \"hidden_act\": \"{}\" is not supported, only silu",
+        where,
+        activation);
+  check(reader.number("partial_rotary_factor", 1) == 1,
+        "{}: \"partial_rotary_factor\": a partial rotary embedding is not supported",
+        where);
+  check(!reader.has("quantization_config"),
+        "{}: the weights are quantised (\"quantization_config\"), which is not supported; use the "
+        "unquantised folder or a .gguf file",
+        where);
+  // Mistral's window holds when it is named; Qwen's must also be switched on.
+  const bool named_is_on = family.architecture == "MistralForCausalLM";
+  const bool sliding =
+      reader.has("sliding_window") && reader.flag("use_sliding_window", named_is_on);
+  check(!sliding || reader.count("sliding_window") >= max_positions,
+        "{}: a sliding window of {} tokens is not supported; set max_position_embeddings to it if "
+        "your texts are shorter",
+        where,
+        sliding ? reader.count("sliding_window") : 0);
 }
 
 void check_shape(const DecoderShape& s, const std::string& where) {
@@ -141,13 +193,13 @@ void check_shape(const DecoderShape& s, const std::string& where) {
         where,
         s.heads,
         s.kv_heads);
-  check(s.layers <= 4096, "{}: {} layers", where, s.layers);
+  check(s.layers <= 4096, "{}: {} layers; no more than 4096 are computed", where, s.layers);
 }
 
 }  // namespace
 
 DecoderShape shape_from_config(const std::string& text, const std::string& where) {
-  const json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const json config = io::parse_json(text, where);
   check(config.is_object(), "{}: expected one JSON object", where);
   check(config.contains("architectures") && config.at("architectures").is_array() &&
             config.at("architectures").size() == 1 && config.at("architectures")[0].is_string(),
@@ -178,17 +230,7 @@ DecoderShape shape_from_config(const std::string& text, const std::string& where
   shape.qk_norm = family.qk_norm;
   shape.rotary.head_dim = shape.head_dim;
   read_rotary(config, where, shape.rotary);
-  check(!reader.flag("mlp_bias", false), "{}: \"mlp_bias\": true is not supported", where);
-  check(config.value("hidden_act", std::string("silu")) == "silu",
-        "{}: \"hidden_act\": {} is not supported, only silu",
-        where,
-        config.at("hidden_act").dump());
-  const bool sliding = reader.has("sliding_window") && reader.flag("use_sliding_window", true);
-  check(!sliding || reader.count("sliding_window") >= shape.max_positions,
-        "{}: a sliding window of {} tokens is not supported; set max_position_embeddings to it if "
-        "your texts are shorter",
-        where,
-        reader.has("sliding_window") ? reader.count("sliding_window") : 0);
+  refuse_unsupported(config, family, shape.max_positions, where);
   check_shape(shape, where);
   return shape;
 }
@@ -226,7 +268,12 @@ DecoderShape shape_from_gguf(const io::GgufFile& file) {
   shape.feed_forward = count("feed_forward_length");
   shape.max_positions = count("context_length");
   shape.norm_eps = file.get_float(name + ".attention.layer_norm_rms_epsilon");
-  shape.vocabulary = file.at("token_embd.weight").shape.at(0);
+  const io::TensorView& embedding = file.at("token_embd.weight");
+  check(embedding.shape.size() == 2,
+        "{}: tensor token_embd.weight must have two dimensions, got {}",
+        where,
+        io::shape_text(embedding.shape));
+  shape.vocabulary = embedding.shape[0];
   shape.tied_head = file.find("output.weight") == nullptr;
   shape.qkv_bias = file.find("blk.0.attn_q.bias") != nullptr;
   shape.out_bias = file.find("blk.0.attn_output.bias") != nullptr;
@@ -235,6 +282,19 @@ DecoderShape shape_from_gguf(const io::GgufFile& file) {
   shape.rotary.theta =
       file.has(name + ".rope.freq_base") ? file.get_float(name + ".rope.freq_base") : 10000.0;
   check(shape.rotary.theta > 0, "{}: {}.rope.freq_base must be > 0", where, name);
+  check(shape.norm_eps > 0 && shape.norm_eps < 1,
+        "{}: {}.attention.layer_norm_rms_epsilon must be in (0, 1), got {}",
+        where,
+        name,
+        shape.norm_eps);
+  for (const char* key : {".rope.dimension_count", ".attention.value_length"}) {
+    check(!file.has(name + key) || file.get_int(name + key) == shape.head_dim,
+          "{}: {}{} other than the head size {} is not supported",
+          where,
+          name,
+          key,
+          shape.head_dim);
+  }
   if (file.has(name + ".rope.scaling.type")) {
     const std::string& type = file.get_string(name + ".rope.scaling.type");
     check(type == "none" || type == "linear",
@@ -243,6 +303,7 @@ DecoderShape shape_from_gguf(const io::GgufFile& file) {
           type);
     if (type == "linear") {
       shape.rotary.linear_factor = file.get_float(name + ".rope.scaling.factor");
+      check(shape.rotary.linear_factor > 0, "{}: {}.rope.scaling.factor must be > 0", where, name);
     }
   }
   check(file.find("rope_freqs.weight") == nullptr,
@@ -251,6 +312,31 @@ DecoderShape shape_from_gguf(const io::GgufFile& file) {
         where);
   check_shape(shape, where);
   return shape;
+}
+
+std::string with_dtype(const std::string& config_text, at::ScalarType dtype) {
+  json config = json::parse(config_text);
+  const char* const name = dtype == at::kBFloat16 ? "bfloat16" : "float32";
+  if (config.contains("dtype")) {
+    config["dtype"] = name;
+  }
+  if (config.contains("torch_dtype") || !config.contains("dtype")) {
+    config["torch_dtype"] = name;
+  }
+  return config.dump(2) + "\n";
+}
+
+std::string config_from_gguf(const io::GgufFile& file, const DecoderShape& shape) {
+  json config = json::parse(config_json(shape, at::kFloat));
+  for (const auto& [ours, theirs] :
+       {std::pair{"bos_token_id", "tokenizer.ggml.bos_token_id"},
+        std::pair{"eos_token_id", "tokenizer.ggml.eos_token_id"},
+        std::pair{"pad_token_id", "tokenizer.ggml.padding_token_id"}}) {
+    if (file.has(theirs)) {
+      config[ours] = file.get_int(theirs);
+    }
+  }
+  return config.dump(2) + "\n";
 }
 
 std::string config_json(const DecoderShape& shape, at::ScalarType dtype) {
