@@ -24,14 +24,6 @@ constexpr int64_t kUserDefinedToken = 4;
 constexpr std::string_view kTokens = "tokenizer.ggml.tokens";
 constexpr std::string_view kTypes = "tokenizer.ggml.token_type";
 
-// How the texts of one family of byte-level vocabularies are split.
-struct Split {
-  std::vector<std::string> patterns;  // one after the other
-  bool ignore_merges = false;
-  bool adds_bos = false;
-  bool nfc = false;
-};
-
 constexpr std::string_view kDigit = R"(\p{N})";
 constexpr std::string_view kLlama3Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
@@ -51,7 +43,7 @@ bool among(std::span<const std::string_view> names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-Split split_of(const std::string& pre) {
+GgufSplit split_of(const std::string& pre) {
   const std::string gpt2(kGpt2Pattern);
   if (among(kGpt2Names, pre)) {
     return {.patterns = {gpt2}};
@@ -149,18 +141,6 @@ void read_special_ids(const io::GgufFile& file, bool adds_bos, TokenizerParts& p
   }
 }
 
-std::vector<std::pair<std::string, std::string>> read_merges(const io::GgufFile& file) {
-  constexpr std::string_view kMerges = "tokenizer.ggml.merges";
-  std::vector<std::pair<std::string, std::string>> merges;
-  for (const std::string& merge : file.get_strings(kMerges)) {
-    // A token never begins with a space, so the first one behind its first byte divides.
-    const size_t space = merge.find(' ', 1);
-    check(space != std::string::npos, "{}: merge {} has no space.", kMerges, merges.size());
-    merges.emplace_back(merge.substr(0, space), merge.substr(space + 1));
-  }
-  return merges;
-}
-
 std::string pre_of(const io::GgufFile& file, const std::string& named) {
   constexpr std::string_view kPre = "tokenizer.ggml.pre";
   return !named.empty() ? named : file.has(kPre) ? file.get_string(kPre) : "default";
@@ -170,10 +150,10 @@ void build_byte_level(const io::GgufFile& file,
                       const std::string& pre,
                       Hasher& hasher,
                       TokenizerParts& parts) {
-  Split split = split_of(pre);
+  const GgufSplit split = split_of(pre);
   BpeOptions options;
   options.ignore_merges = split.ignore_merges;
-  const auto merges = read_merges(file);
+  const auto merges = gguf_merges(file);
   if (split.nfc) {
     parts.normalizer =
         Normalizer({[](std::string_view text) { return normalised(text, NormalForm::kNfc); }});
@@ -215,6 +195,22 @@ void build_sentencepiece(const io::GgufFile& file, Hasher& hasher, TokenizerPart
 }
 
 }  // namespace
+
+GgufSplit gguf_split(const io::GgufFile& file, const std::string& pre) {
+  return split_of(pre_of(file, pre));
+}
+
+std::vector<std::pair<std::string, std::string>> gguf_merges(const io::GgufFile& file) {
+  constexpr std::string_view kMerges = "tokenizer.ggml.merges";
+  std::vector<std::pair<std::string, std::string>> merges;
+  for (const std::string& merge : file.get_strings(kMerges)) {
+    // A token never begins with a space, so the first one behind its first byte divides.
+    const size_t space = merge.find(' ', 1);
+    check(space != std::string::npos, "{}: merge {} has no space.", kMerges, merges.size());
+    merges.emplace_back(merge.substr(0, space), merge.substr(space + 1));
+  }
+  return merges;
+}
 
 std::unique_ptr<const TokenizerParts> build_from_gguf(const io::GgufFile& file,
                                                       const std::string& pre) {
