@@ -12,6 +12,7 @@
 #include "attune/core/file.h"
 #include "attune/core/hint.h"
 #include "attune/core/random.h"
+#include "attune/io/json.h"
 #include "attune/io/safetensors_writer.h"
 #include "attune/io/tensor_file.h"
 #include "attune/tensor/convert.h"
@@ -31,6 +32,18 @@ std::string last_component(const std::string& path) {
   return path.substr(path.rfind('.') + 1);
 }
 
+template <class T>
+T get(const json& config, const char* key, const T& fallback, const std::string& where) {
+  if (!config.contains(key) || config.at(key).is_null()) {
+    return fallback;
+  }
+  try {
+    return config.at(key).get<T>();
+  } catch (const json::exception&) {
+    throw Error(fmt::format("{}: \"{}\" has a wrong type: {}", where, key, config.at(key).dump()));
+  }
+}
+
 // What attune does not compute must be off: absent, null, false, empty or "none".
 void refuse_unsupported(const json& config, const std::string& where) {
   static constexpr std::array kOff{"use_dora",
@@ -45,7 +58,15 @@ void refuse_unsupported(const json& config, const std::string& where) {
                                    "fan_in_fan_out",
                                    "lora_bias",
                                    "layer_replication",
-                                   "trainable_token_indices"};
+                                   "trainable_token_indices",
+                                   "alora_invocation_tokens",
+                                   "arrow_config",
+                                   "corda_config",
+                                   "kasa_config",
+                                   "lora_ga_config",
+                                   "monteclora_config",
+                                   "use_bdlora",
+                                   "velora_config"};
   for (const char* key : kOff) {
     if (!config.contains(key)) {
       continue;
@@ -54,19 +75,19 @@ void refuse_unsupported(const json& config, const std::string& where) {
     const bool off = value.is_null() || value == json(false) || value.empty();
     check(off, "{}: \"{}\": {} is not supported", where, key, value.dump());
   }
-  const auto bias = config.value("bias", std::string("none"));
+  const auto bias = get<std::string>(config, "bias", "none", where);
   check(bias == "none", "{}: \"bias\": \"{}\" is not supported, only none", where, bias);
-}
-
-template <class T>
-T get(const json& config, const char* key, const T& fallback, const std::string& where) {
-  if (!config.contains(key) || config.at(key).is_null()) {
-    return fallback;
-  }
-  try {
-    return config.at(key).get<T>();
-  } catch (const json::exception&) {
-    throw Error(fmt::format("{}: \"{}\" has a wrong type: {}", where, key, config.at(key).dump()));
+  // These also change the base weights when the adapter is made.
+  static constexpr std::array kChangesBase{"pissa", "olora", "corda", "loftq", "lora_ga"};
+  const bool named =
+      config.contains("init_lora_weights") && config.at("init_lora_weights").is_string();
+  const auto start = named ? config.at("init_lora_weights").get<std::string>() : std::string();
+  for (const char* kind : kChangesBase) {
+    check(!start.starts_with(kind),
+          "{}: \"init_lora_weights\": \"{}\" changes the base model too, which is not supported; "
+          "convert the adapter to plain LoRA with PEFT first",
+          where,
+          start);
   }
 }
 
@@ -95,7 +116,7 @@ PeftConfig read_peft_config(const fs::path& folder) {
         kConfigFile,
         kWeightsFile);
   const std::string where = file.string();
-  const json config = json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
+  const json config = io::read_json(file);
   check(config.is_object(), "{}: expected one JSON object", where);
   const auto type = get<std::string>(config, "peft_type", "", where);
   check(type == "LORA", "{}: \"peft_type\" must be LORA, got \"{}\"", where, type);
@@ -112,6 +133,7 @@ PeftConfig read_peft_config(const fs::path& folder) {
     peft.targets = get<std::vector<std::string>>(config, "target_modules", {}, where);
   }
   check(peft.rank > 0, "{}: \"r\" must be 1 or more, got {}", where, peft.rank);
+  check(peft.alpha > 0, "{}: \"lora_alpha\" must be > 0, got {}", where, peft.alpha);
   check(peft.dropout >= 0 && peft.dropout < 1,
         "{}: \"lora_dropout\" must be in [0, 1), got {}",
         where,
@@ -124,6 +146,7 @@ void add_lora(Layers layers, const AdapterOptions& options, uint64_t seed) {
   for (const auto& [path, linear] : layers) {
     known.insert(last_component(path));
   }
+  check(!options.targets.empty(), "adapter.targets is empty; name layers, or all-linear");
   std::vector<std::string_view> names(known.begin(), known.end());
   names.push_back(kAllLinear);
   bool all = false;
@@ -151,19 +174,24 @@ void load_peft(Layers layers, const fs::path& folder) {
   const fs::path file = folder / kWeightsFile;
   const io::TensorFile tensors = io::open_safetensors(file);
   std::set<std::string> used;
+  std::vector<std::pair<Linear*, Lora>> found;
   uint64_t ordinal = 0;
   for (const auto& [path, linear] : layers) {
     const std::string name = std::string(kPrefix) + path;
-    if (tensors.find(name + ".lora_A.weight") != nullptr ||
+    const bool wanted =
+        std::find(config.targets.begin(), config.targets.end(), last_component(path)) !=
+        config.targets.end();
+    if (wanted || tensors.find(name + ".lora_A.weight") != nullptr ||
         tensors.find(name + ".lora_B.weight") != nullptr) {
       const io::TensorView& a = tensors.at(name + ".lora_A.weight");
       const io::TensorView& b = tensors.at(name + ".lora_B.weight");
-      linear->lora = Lora{.a_RI = trained(a, config.rank, linear->weight_OI.size(1), file),
-                          .b_OR = trained(b, linear->weight_OI.size(0), config.rank, file),
-                          .alpha = config.alpha,
-                          .rslora = config.rslora,
-                          .dropout = config.dropout,
-                          .ordinal = ordinal};
+      found.emplace_back(linear,
+                         Lora{.a_RI = trained(a, config.rank, linear->weight_OI.size(1), file),
+                              .b_OR = trained(b, linear->weight_OI.size(0), config.rank, file),
+                              .alpha = config.alpha,
+                              .rslora = config.rslora,
+                              .dropout = config.dropout,
+                              .ordinal = ordinal});
       used.insert(a.name);
       used.insert(b.name);
     }
@@ -176,6 +204,9 @@ void load_peft(Layers layers, const fs::path& folder) {
           view.name);
   }
   check(!used.empty(), "{}: no LoRA tensor in it", file.string());
+  for (auto& [linear, lora] : found) {
+    linear->lora = std::move(lora);
+  }
 }
 
 void save_peft(Layers layers, const std::string& base_model, const fs::path& folder) {

@@ -38,7 +38,7 @@ void add_lora(Layers layers, const AdapterOptions& options, uint64_t seed);
 
 /// The adapters of a PEFT folder, trainable, on the layers that it names. Dropout is the file's.
 /// @throws Error if the adapter is of another model: a layer that is not there, a shape that does
-/// not fit.
+/// not fit; or if a layer that its `target_modules` name has no tensors. No layer is changed then.
 void load_peft(Layers layers, const std::filesystem::path& folder);
 
 /// Writes both files into `folder`, which is made if it is not there.
