@@ -15,7 +15,7 @@
 #include "attune/generate/cached_attention.h"
 #include "attune/generate/choose.h"
 #include "attune/model/checkpoint.h"
-#include "attune/tensor/gemm.h"
+#include "attune/tensor/kernel_memory.h"
 #include "attune/text/stream_decoder.h"
 
 namespace attune::generate {
@@ -75,7 +75,9 @@ LanguageModel::LanguageModel(const model::ModelOptions& options,
     impl_->chat_template = text::ChatTemplate::of(*impl_->tokenizer);
   }
   const model::DecoderShape& shape = impl_->source.shape;
-  tensor::set_gemm_kernel(tensor::choose_gemm_kernel(64, shape.width, shape.feed_forward).kernel);
+  tensor::set_gemm_kernel(tensor::remembered_gemm_kernel(
+                              tensor::kernel_memory_file(), 64, shape.width, shape.feed_forward)
+                              .kernel);
 }
 
 LanguageModel::~LanguageModel() = default;

@@ -4,7 +4,7 @@
 
 #include "attune/core/error.h"
 #include "attune/core/hash.h"
-#include "attune/tensor/gemm.h"
+#include "attune/tensor/kernel_memory.h"
 #include "attune/train/run_loop.h"
 
 namespace attune::train {
@@ -126,13 +126,11 @@ void Run::open_policy() {
 void Run::choose_kernel() {
   const int64_t width = source_.shape.width;
   const int64_t inner = source_.shape.feed_forward;
+  tensor::GemmChoice choice =
+      tensor::remembered_gemm_kernel(tensor::kernel_memory_file(), 1024, width, inner);
   if (resumed_from_) {
-    const auto kernel = tensor::gemm_kernel_named(progress_.gemm);
-    tensor::set_gemm_kernel(kernel);
-    gemm_gflops_ = tensor::measure_gemm(kernel, 1024, width, inner);
-    return;
+    choice.kernel = tensor::gemm_kernel_named(progress_.gemm);
   }
-  const tensor::GemmChoice choice = tensor::choose_gemm_kernel(1024, width, inner);
   tensor::set_gemm_kernel(choice.kernel);
   progress_.gemm = tensor::name(choice.kernel);
   gemm_gflops_ = choice.gflops;
