@@ -100,13 +100,10 @@ ScoringSummary score_files(const ScoringOptions& options,
   const at::NoGradGuard no_grad;
   generate::LanguageModel policy(options.model, options.adapter, options.threads);
   const model::DecoderShape& shape = policy.source().shape;
-  check(options.data.max_tokens <= shape.max_positions,
-        "data.max_tokens is {}, but {} was made for at most {} tokens",
-        options.data.max_tokens,
-        options.model.path,
-        shape.max_positions);
+  data::DataOptions rows = options.data;
+  rows.max_tokens = std::min(rows.max_tokens, shape.max_positions);
   const auto [cache, report] =
-      data::build_token_cache(options.data,
+      data::build_token_cache(rows,
                               options.files,
                               policy.tokenizer(),
                               policy.can_chat() ? &policy.chat_template() : nullptr,

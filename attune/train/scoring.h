@@ -23,7 +23,9 @@ struct ScoringOptions {
   double beta = 0.1;          ///< Factor of the implicit rewards, above 0.
   int64_t max_tokens = 2048;  ///< Packed tokens that go through at once, 1 or more.
   int64_t threads = 0;        ///< CPU threads; 0: all.
-  data::DataOptions data;     ///< How the files are read; its own file lists are not looked at.
+  /// How the files are read; its own file lists are not looked at, and its max_tokens is the
+  /// model's window if that is shorter.
+  data::DataOptions data;
   std::vector<std::string> files;
 };
 
