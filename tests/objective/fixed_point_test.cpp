@@ -47,10 +47,10 @@ std::vector<tests::Pair> all_pairs(bool soft) {
   return pairs;
 }
 
-// Adam on the policy's logits, 6,000 steps with a falling rate.
+// Adam on the policy's logits, 2,500 steps with a falling rate.
 std::vector<double> trained(const std::vector<tests::Pair>& pairs, const DpoOptions& options) {
   std::vector<double> logits(kArms, 0), m(kArms, 0), v(kArms, 0);
-  constexpr int kSteps = 6000;
+  constexpr int kSteps = 2500;
   for (int t = 1; t <= kSteps; ++t) {
     at::Tensor theta = tests::f64(logits).set_requires_grad(true);
     tests::Batch batch(logits, normalised(kReference), pairs);
@@ -58,7 +58,7 @@ std::vector<double> trained(const std::vector<tests::Pair>& pairs, const DpoOpti
     const TermOutput out = dpo(batch.policy, batch.reference, batch.pairs, options);
     (out.loss_P * batch.pairs.weight_P).sum().backward();
     const std::vector<double> g = tests::numbers(theta.grad());
-    const double rate = 0.02 * std::pow(1 - static_cast<double>(t) / (kSteps + 1), 2);
+    const double rate = 0.05 * std::pow(1 - static_cast<double>(t) / (kSteps + 1), 2);
     for (int i = 0; i < kArms; ++i) {
       m[i] = 0.9 * m[i] + 0.1 * g[i];
       v[i] = 0.999 * v[i] + 0.001 * g[i] * g[i];

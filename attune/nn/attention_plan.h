@@ -1,0 +1,46 @@
+// How attention over a token tree is cut into work: blocks of queries, and shares for threads.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "attune/tensor/tree.h"
+
+namespace attune::nn {
+
+/// Keys [begin, end) that a block of queries sees, and the column where their scores start.
+struct KeyBlock {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t column = 0;
+};
+
+/// At most 64 consecutive queries of one segment, and all the keys that they see: those of the
+/// ancestors, and of the segment itself up to the block's last token, where the last
+/// end - begin columns are a triangle.
+struct QueryBlock {
+  int64_t begin = 0;
+  int64_t end = 0;
+  std::vector<KeyBlock> keys;
+  int64_t width = 0;  ///< Columns of scores: the keys' lengths together.
+};
+
+/// One key/value head of one family: all segments under one root, whose keys and values nobody else
+/// reads, so that their gradients are summed by one thread in one order.
+struct AttentionTask {
+  int64_t family = 0;
+  int64_t kv_head = 0;
+  int64_t cost = 0;  ///< Query-key products.
+};
+
+/// The work of one pass.
+struct AttentionPlan {
+  std::vector<std::vector<QueryBlock>> families;
+  std::vector<std::vector<AttentionTask>> shares;  ///< One list a thread.
+};
+
+/// Tasks are shared out longest first, each to the thread that has least.
+/// @param G  key/value heads.
+AttentionPlan plan_attention(const tensor::Tree& tree, int64_t G, int64_t threads);
+
+}  // namespace attune::nn
