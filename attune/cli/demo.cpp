@@ -30,7 +30,7 @@ struct DemoOptions {
   std::string output = "attune-demo";
   std::string model;
   std::string data;
-  int64_t steps = 24;
+  int64_t steps = 20;
   int64_t threads = 0;
 
   template <class Visitor>
@@ -104,7 +104,7 @@ train::RunOptions run_of(const DemoOptions& demo) {
   run.data.max_tokens = 512;
   run.data.cache_dir = (fs::path(demo.output) / "cache").string();
   run.batch.comparisons = 8;
-  run.optim.lr = 5e-4;
+  run.optim.lr = 2e-4;
   run.train.output = demo.output;
   run.train.max_steps = demo.steps;
   run.train.epochs = 100;  // max_steps ends it
@@ -153,8 +153,18 @@ std::vector<std::string> answers_of(const fs::path& kept,
   return texts;
 }
 
+// The answer's own lines, wrapped, without its empty ones.
 std::string quoted(std::string_view label, const std::string& text) {
-  return fmt::format("  {}\n{}\n", label, config::wrap(text, 4, 96));
+  std::string out = fmt::format("  {}\n", label);
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    if (end > begin) {
+      out += config::wrap(std::string_view(text).substr(begin, end - begin), 4, 92);
+      out += out.ends_with('\n') ? "" : "\n";
+    }
+    begin = end + 1;
+  }
+  return out;
 }
 
 void print_samples(const std::vector<report::Sample>& samples) {

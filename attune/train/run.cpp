@@ -38,6 +38,8 @@ RunResult Run::go() {
     write_file(output_ / "run.yaml", to_yaml(options_));
     metrics_.emplace(output_ / "metrics.jsonl",
                      resumed_from_ ? progress_.step : report::kKeepNothing);
+    events_.emplace(output_ / "tensorboard",
+                    resumed_from_ ? std::optional(progress_.step) : std::nullopt);
     return finish(train_to_the_end());
   } catch (const Stopped&) {
     if (metrics_) {
@@ -136,6 +138,7 @@ void Run::one_step() {
                             .tokens = progress_.tokens,
                             .comparisons = progress_.comparisons};
   metrics_->write(row);
+  events_->write(row);
   const double needed = needed_flops(source_.shape, plan_, report.mean.tokens, scored);
   observer_.stepped(
       row,
@@ -180,6 +183,7 @@ void Run::evaluate_now() {
                                      static_cast<double>(sampler_->steps_per_epoch()),
                             .seconds = total_seconds()};
   metrics_->write(row);
+  events_->write(row);
   observer_.evaluated(row);
 }
 

@@ -83,7 +83,8 @@ struct RunResult {
 
 /// Runs, or goes on with, the training that `run` describes, in `run.train.output`:
 ///
-///   run.yaml  metrics.jsonl  checkpoints/step-<n>/  adapter/ or model/  report.html  README.md
+///   run.yaml  metrics.jsonl  tensorboard/  held_out_before.jsonl  held_out_after.jsonl
+///   checkpoints/step-<n>/  adapter/ or model/ with README.md  report.html
 ///
 /// A start on a folder with checkpoints goes on from the newest whole one and ends with the same
 /// bits as a run that was never stopped (same machine, same number of threads).

@@ -13,6 +13,7 @@
 #include "attune/objective/registry.h"
 #include "attune/optim/adamw.h"
 #include "attune/report/metrics_file.h"
+#include "attune/report/tensorboard.h"
 #include "attune/train/checkpoint.h"
 #include "attune/train/evaluate.h"
 #include "attune/train/folder_lock.h"
@@ -78,6 +79,7 @@ class Run {
   std::vector<std::string> parameter_names_;
   std::optional<data::StepSampler> sampler_;
   std::optional<report::MetricsFile> metrics_;
+  std::optional<report::EventFile> events_;  // for TensorBoard
   PlanInput plan_;
   int64_t steps_ = 0;
   int64_t eval_every_ = 0;

@@ -10,6 +10,7 @@
 #include "attune/report/interval.h"
 #include "attune/report/metrics_file.h"
 #include "attune/report/model_card.h"
+#include "attune/train/run_loop.h"
 
 namespace attune::train {
 namespace {
@@ -158,6 +159,8 @@ report::RunReport make_page(const PageParts& parts) {
   page.files = {{full ? "model" : "adapter", result.string()},
                 {"run file, every option written out", (output / "run.yaml").string()},
                 {"figures of every step", (output / "metrics.jsonl").string()},
+                {"the same for TensorBoard", (output / "tensorboard").string()},
+                {"held-out pairs, row by row", (output / kPairsAfter).string()},
                 {"checkpoints", (output / "checkpoints").string()}};
   const std::string target =
       full ? result.string()
