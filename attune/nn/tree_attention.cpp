@@ -108,7 +108,8 @@ class TreeAttention : public torch::autograd::Function<TreeAttention> {
   }
 };
 
-// Elsewhere than on the CPU: one call a segment, by ATen's kernel for the device.
+}  // namespace
+
 at::Tensor attention_by_segments(const at::Tensor& q_NHE,
                                  const at::Tensor& k_NGE,
                                  const at::Tensor& v_NGE,
@@ -142,8 +143,6 @@ at::Tensor attention_by_segments(const at::Tensor& q_NHE,
   }
   return at::cat(parts);
 }
-
-}  // namespace
 
 at::Tensor tree_attention(const at::Tensor& q_NHE,
                           const at::Tensor& k_NGE,

@@ -24,4 +24,11 @@ at::Tensor tree_attention(const at::Tensor& q_NHE,
                           const at::Tensor& v_NGE,
                           const std::shared_ptr<const tensor::Tree>& tree);
 
+/// The same by ATen's attention, one call a segment, keys gathered: what runs elsewhere than on the
+/// CPU.
+at::Tensor attention_by_segments(const at::Tensor& q_NHE,
+                                 const at::Tensor& k_NGE,
+                                 const at::Tensor& v_NGE,
+                                 const tensor::Tree& tree);
+
 }  // namespace attune::nn

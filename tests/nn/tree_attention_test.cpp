@@ -110,6 +110,18 @@ TEST_P(TreeAttention, TakesInputsOfAnyStride) {
   expect_dense(tree_of({{5, -1}, {3, 0}, {4, 0}}), {4, 2, 6}, /*strided=*/true);
 }
 
+TEST_P(TreeAttention, BySegmentsIsTheSame) {
+  const auto tree = tree_of({{71, -1}, {3, 0}, {4, 0}, {2, 1}, {1, 2}, {9, -1}, {2, 5}});
+  const int64_t N = tree->segments.back().end;
+  const auto ours = [&](const tests::Inputs& in) {
+    return attention_by_segments(in[0], in[1], in[2], *tree);
+  };
+  const auto plain = [&](const tests::Inputs& in) {
+    return tree_attention(in[0], in[1], in[2], tree);
+  };
+  expect_same(ours, plain, {normal({N, 6, 8}, 1), normal({N, 2, 8}, 2), normal({N, 2, 8}, 3)});
+}
+
 TEST_P(TreeAttention, TheNumberOfThreadsChangesNoBit) {
   const auto tree = tree_of({{71, -1}, {30, 0}, {83, 0}, {9, -1}, {21, 3}, {13, 3}, {3, -1}});
   const int64_t N = tree->segments.back().end;
