@@ -2,6 +2,8 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "attune/cli/command_line.h"
 #include "attune/train/run_options.h"
@@ -23,6 +25,10 @@ std::optional<RunLine> read_run_line(const Usage& usage, Arguments arguments);
 
 /// The same for a line that may have flags of its own.
 std::optional<RunLine> read_run_line(CommandLine& line, Arguments arguments);
+
+/// That `path`, unless it is empty, is there.
+/// @param what Names the option in the error, which also names the nearest file beside the path.
+void check_path(std::string_view what, const std::string& path);
 
 /// That what the run reads is there: the model, the data, the adapter to start from.
 /// @throws Error naming the option and the path.

@@ -70,9 +70,10 @@ void Run::open() {
         tokenizer_->vocab_size(),
         source_.shape.vocabulary);
   check(options_.data.max_tokens <= source_.shape.max_positions,
-        "data.max_tokens is {}, but {} was made for at most {} tokens",
+        "data.max_tokens is {}, but {} was made for at most {} tokens. Set data.max_tokens to {}",
         options_.data.max_tokens,
         options_.model.path,
+        source_.shape.max_positions,
         source_.shape.max_positions);
   data_ = open_data(options_, *tokenizer_, observer_);
   check(!resumed_from_ || progress_.data_key == data_->cache.key(),

@@ -186,8 +186,11 @@ inline void check_run(RunOptions run) {
   check(!run.model.path.empty(), "{}: model.path is missing: a Hugging Face folder or .gguf", at);
   check(!run.data.train.empty(), "{}: data.train is missing: the files to train on", at);
   check(!run.train.output.empty(), "{}: train.output is missing: the folder for the result", at);
-  check(std::filesystem::path(run.train.output).lexically_normal() !=
-            std::filesystem::path(run.model.path).lexically_normal(),
+  const auto place = [](const std::string& path) {
+    std::error_code ignored;
+    return (std::filesystem::weakly_canonical(path, ignored) / "").lexically_normal();
+  };
+  check(place(run.train.output) != place(run.model.path),
         "{}: train.output and model.path are both {}; the result would overwrite the model",
         at,
         run.model.path);

@@ -13,6 +13,7 @@
 own, with the built programs first on PATH and $SOURCE naming the source tree. The `out` and `err`
 lines after it are all that it may print; without any, that stream must be empty. `...` stands for
 any text in a line, and alone for any number of lines. Without an `exit` line the code must be 0.
+`new none` says that the command leaves no file and no folder that was not there before it.
 """
 import argparse
 import os
@@ -28,6 +29,7 @@ class Command:
         self.line, self.number = line, number
         self.want = {"out": [], "err": []}
         self.exit = 0
+        self.nothing_new = False
 
 
 def parse(path):
@@ -45,13 +47,15 @@ def parse(path):
             steps.append(["write", rest, ""])
         elif word == "$":
             steps.append(Command(rest, number))
+        elif line == "new none" and steps and isinstance(steps[-1], Command):
+            steps[-1].nothing_new = True
         elif word in ("out", "err", "exit") and steps and isinstance(steps[-1], Command):
             if word == "exit":
                 steps[-1].exit = int(rest)
             else:
                 steps[-1].want[word].append(rest)
         else:
-            sys.exit(f"{where}: expected write, $, out, err, exit or a comment, got: {line}")
+            sys.exit(f"{where}: expected write, $, out, err, exit, new none or a comment, got: {line}")
     return steps
 
 
@@ -67,12 +71,16 @@ def matches(want, got):
 
 
 def run(command, folder, environment):
-    """What is wrong with the command's output, as a list of texts."""
+    """What is wrong with what the command did, as a list of texts."""
+    before = set(pathlib.Path(folder).rglob("*"))
     done = subprocess.run(["/bin/sh", "-c", command.line], cwd=folder, env=environment,
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=100)
     faults = []
     if done.returncode != command.exit:
         faults.append(f"exit {done.returncode}, expected {command.exit}")
+    left = sorted(set(pathlib.Path(folder).rglob("*")) - before)
+    if command.nothing_new and left:
+        faults.append(f"left {', '.join(str(path.relative_to(folder)) for path in left)}")
     for name, stream in (("out", done.stdout), ("err", done.stderr)):
         got = stream.decode("utf-8", "backslashreplace")
         got += "" if got.endswith("\n") or not got else "\n"
