@@ -40,7 +40,7 @@ struct DemoOptions {
         "model", model, {.help = "model to tune; empty is SmolLM2-135M-Instruct, found in .venv"});
     field("data", data, {.help = "preference file; empty is the pairs that attune ships"});
     field("steps", steps, {.help = "optimizer steps of 8 comparisons", .at_least = 1});
-    field("threads", threads, {.help = "CPU threads; 0 is all", .at_least = 0});
+    field("threads", threads, {.help = "CPU threads; 0 is all", .at_least = 0, .at_most = 1024});
   }
 };
 

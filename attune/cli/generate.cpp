@@ -9,6 +9,7 @@
 
 #include "attune/cli/command_line.h"
 #include "attune/cli/engine_commands.h"
+#include "attune/cli/run_line.h"
 #include "attune/core/error.h"
 #include "attune/core/stop.h"
 #include "attune/generate/language_model.h"
@@ -34,7 +35,7 @@ struct WriterOptions {
           precision,
           {.help = "how weights are kept in memory", .one_of = {"f32", "bf16"}});
     field("system", system, {.help = "the system message; empty is the template's own"});
-    field("threads", threads, {.help = "CPU threads; 0 is all", .at_least = 0});
+    field("threads", threads, {.help = "CPU threads; 0 is all", .at_least = 0, .at_most = 1024});
   }
 };
 
@@ -72,6 +73,8 @@ constexpr Usage kChatUsage{
     .most = 1};
 
 generate::LanguageModel open_writer(const std::string& path, const WriterOptions& options) {
+  check_path("model", path);
+  check_path("--adapter", options.adapter);
   model::ModelOptions model;
   model.path = path;
   model.precision = options.precision;

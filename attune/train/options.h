@@ -104,7 +104,7 @@ struct TrainOptions {
           {.help = "steps between progress lines", .at_least = 1, .may_change = true});
     field("threads",
           threads,
-          {.help = "CPU threads; 0 is all", .at_least = 0, .at_most = 4096, .may_change = true});
+          {.help = "CPU threads; 0 is all", .at_least = 0, .at_most = 1024, .may_change = true});
     field("report", report, {.help = "write report.html at the end", .may_change = true});
   }
 };
