@@ -3,6 +3,7 @@
 # A folder of attune/ is a target, a namespace and a folder of tests/. Sources are globbed, so a new
 # file touches no build file. The tests of a room are one program, <room>_test.
 include(GoogleTest)
+include(AttuneSuites)
 
 function(attune_library name zone)
   cmake_parse_arguments(arg "PCH" "" "DEPS;LIBS" ${ARGN})
@@ -38,7 +39,11 @@ function(attune_library name zone)
                                                nlohmann_json::nlohmann_json)
     target_compile_definitions(${name}_test PRIVATE "ATTUNE_SOURCE_DIR=\"${CMAKE_SOURCE_DIR}\"")
     target_compile_options(${name}_test PRIVATE -Wno-conversion)
-    gtest_discover_tests(${name}_test TEST_PREFIX "${name}/" DISCOVERY_TIMEOUT 60
-                         PROPERTIES LABELS "unit" TIMEOUT 300)
+    if(zone STREQUAL "TENSOR")
+      attune_suite_tests(${name}_test ${name})
+    else()
+      gtest_discover_tests(${name}_test TEST_PREFIX "${name}/" DISCOVERY_TIMEOUT 60
+                           PROPERTIES LABELS "unit" TIMEOUT 300)
+    endif()
   endif()
 endfunction()
