@@ -11,6 +11,7 @@
 
 #include "attune/cli/command_line.h"
 #include "attune/cli/engine_commands.h"
+#include "attune/cli/run_line.h"
 #include "attune/cli/run_terminal.h"
 #include "attune/config/describe.h"
 #include "attune/core/error.h"
@@ -187,6 +188,9 @@ int demo_command(Arguments arguments) {
   if (!line.parse(arguments)) {
     return kGood;
   }
+  check(!demo.output.empty(), "--output is empty: name a folder for the result");
+  check_path("--model", demo.model);
+  check_path("--data", demo.data);
   catch_stop_signals();
   std::string again = "attune demo";
   for (const std::string_view argument : arguments) {

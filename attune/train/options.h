@@ -72,7 +72,9 @@ struct TrainOptions {
     field("output",
           output,
           {.help = "folder for checkpoints, result and report; required", .may_change = true});
-    field("epochs", epochs, {.help = "passes over the training pairs", .at_least = 1});
+    field("epochs",
+          epochs,
+          {.help = "passes over the training pairs", .at_least = 1, .at_most = 1000000});
     field("max_steps",
           max_steps,
           {.help = "stop after this many optimizer steps; 0 runs all epochs", .at_least = 0});

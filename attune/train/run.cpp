@@ -1,6 +1,7 @@
 #include "attune/train/run.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "attune/core/error.h"
 #include "attune/core/file.h"
@@ -149,6 +150,7 @@ void Run::one_step() {
 }
 
 void Run::evaluate_now() {
+  check_weights();
   latest_ = evaluate(*policy_,
                      *held_out_reference_,
                      objective_,
@@ -156,6 +158,10 @@ void Run::evaluate_now() {
                      data_->held_out,
                      progress_.batch_tokens,
                      observer_);
+  check(std::isfinite(latest_->mean.loss),
+        "step {}: the held-out loss is {}; lower optim.lr and begin in another train.output",
+        progress_.step,
+        latest_->mean.loss);
   if (progress_.step == 0) {
     before_ = latest_;
     write_pairs(output_ / kPairsBefore, *before_, data_->held_out_cache());

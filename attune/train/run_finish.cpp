@@ -1,4 +1,7 @@
+#include <ATen/ops/isfinite.h>
+
 #include "attune/adapter/peft.h"
+#include "attune/core/error.h"
 #include "attune/train/run_loop.h"
 #include "attune/train/run_page.h"
 
@@ -14,7 +17,20 @@ void Run::write_weights(const fs::path& folder) {
   }
 }
 
+// A run that went to pieces must not be kept as if it were good: not in a checkpoint, not as
+// result.
+void Run::check_weights() const {
+  for (size_t i = 0; i < parameter_names_.size(); ++i) {
+    check(at::isfinite(optimizer_->parameters()[i]).all().item<bool>(),
+          "step {}: {} is no longer finite, and is not saved; lower optim.lr and begin in another "
+          "train.output",
+          progress_.step,
+          parameter_names_[i]);
+  }
+}
+
 void Run::save_checkpoint(bool finished) {
+  check_weights();
   progress_.seconds = total_seconds();
   progress_.finished = finished;
   checkpoints_.save(

@@ -47,6 +47,7 @@ class Run {
   void announce();
   void one_step();
   void evaluate_now();
+  void check_weights() const;
   void save_checkpoint(bool finished);
   void write_weights(const std::filesystem::path& folder);
   RunResult finish(Ending ending);
