@@ -36,9 +36,11 @@ int print_bug(std::string_view message) {
 
 int run_caught(Arguments arguments, const std::function<int(Arguments)>& run) try {
   const int code = run(arguments);
-  check(std::fflush(stdout) == 0 && std::ferror(stdout) == 0,
-        "stdout: writing failed: {}",
-        std::strerror(errno));
+  const bool flushed = std::fflush(stdout) == 0;
+  // What failed before the last flush has left its mark, but no longer its reason.
+  check(flushed && std::ferror(stdout) == 0,
+        "stdout: writing failed{}",
+        flushed ? "" : fmt::format(": {}", std::strerror(errno)));
   return code;
 } catch (const Error& e) {
   return print_error(e.what());

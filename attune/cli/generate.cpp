@@ -165,9 +165,15 @@ int chat_command(Arguments arguments) {
     }
     messages.push_back({"user", words});
     const std::vector<std::vector<int32_t>> ids{model.prompt_of(messages)};
-    check(static_cast<int64_t>(ids[0].size()) < model.max_tokens(),
-          "the conversation fills the model's window of {} tokens; /new begins anew",
-          model.max_tokens());
+    if (static_cast<int64_t>(ids[0].size()) >= model.max_tokens()) {
+      const std::string full =
+          fmt::format("the conversation fills the model's window of {} tokens; /new begins anew",
+                      model.max_tokens());
+      check(person, "{}", full);
+      fmt::print("{}\n", full);
+      messages.pop_back();
+      continue;
+    }
     const std::vector<generate::Generation> answer = model.generate(ids, options, print_piece);
     fmt::print("\n");
     messages.push_back({"assistant", answer[0].text});
