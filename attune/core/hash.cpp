@@ -1,12 +1,14 @@
 #include "attune/core/hash.h"
 
 #include <bit>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
 
 #include <fmt/format.h>
 #include <xxhash.h>
 
 #include "attune/core/error.h"
-#include "attune/core/file.h"
 
 namespace attune {
 
@@ -55,7 +57,16 @@ std::string hash_hex(std::string_view bytes) {
 }
 
 std::string hash_file(const std::filesystem::path& path) {
-  return hash_hex(read_file(path));
+  // In pieces: a checkpoint's files are as large as the model.
+  std::ifstream file(path, std::ios::binary);
+  check(file.is_open(), "{}: cannot be read: {}", path.string(), std::strerror(errno));
+  Hasher hasher;
+  std::string piece(size_t{1} << 20, '\0');
+  while (file.read(piece.data(), static_cast<std::streamsize>(piece.size())) || file.gcount() > 0) {
+    hasher.add(std::string_view(piece).substr(0, static_cast<size_t>(file.gcount())));
+  }
+  check(!file.bad(), "{}: reading failed", path.string());
+  return hasher.hex();
 }
 
 }  // namespace attune

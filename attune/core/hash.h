@@ -34,6 +34,7 @@ class Hasher {
 };
 
 std::string hash_hex(std::string_view bytes);
+/// The hash of a file's content, read in pieces. @throws Error if it cannot be read.
 std::string hash_file(const std::filesystem::path& path);
 
 }  // namespace attune
