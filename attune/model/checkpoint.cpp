@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <vector>
 
 #include <ATen/TensorOperators.h>
@@ -63,6 +64,24 @@ const io::TensorView& view_of(const Source& source, const std::string& name) {
   return view;
 }
 
+// Weights of layers that the config does not count would be left out without a word.
+void refuse_further_layers(const Source& source) {
+  const std::string prefix = source.gguf ? "blk." : "model.layers.";
+  for (const io::TensorView& view : source.tensors->tensors()) {
+    int64_t layer = -1;
+    if (view.name.starts_with(prefix)) {
+      const char* end = view.name.data() + view.name.size();
+      std::from_chars(view.name.data() + prefix.size(), end, layer);
+    }
+    check(layer < source.shape.layers,
+          "{}: tensor {} is of layer {}, but the config says {} layers",
+          source.path.string(),
+          view.name,
+          layer,
+          source.shape.layers);
+  }
+}
+
 // GGUF keeps rotated pairs side by side: row (head, pair, half) -> (head, half, pair).
 at::Tensor with_halves_apart(const at::Tensor& weight, int64_t heads) {
   std::vector<int64_t> split{heads, weight.size(0) / heads / 2, 2};
@@ -112,6 +131,7 @@ Source open_model(const fs::path& path) {
   Decoder(source.shape).each_weight([&](const std::string& name, at::Tensor&) {
     view_of(source, name);
   });
+  refuse_further_layers(source);
   return source;
 }
 

@@ -141,6 +141,11 @@ TEST_F(Folder, BrokenJsonIsRefused) {
   }
 }
 
+TEST_F(Folder, WeightsOfLayersBeyondTheConfigsCountAreRefused) {
+  EXPECT_THAT(with("num_hidden_layers", 2),
+              AllOf(HasSubstr("of layer 2, but the config says 2 layers")));
+}
+
 TEST_F(Folder, AMissingTensorIsNamed) {
   change_tensors([](auto& views) {
     std::erase_if(views,
