@@ -188,7 +188,8 @@ inline void check_run(RunOptions run) {
   check(!run.train.output.empty(), "{}: train.output is missing: the folder for the result", at);
   const auto place = [](const std::string& path) {
     std::error_code ignored;
-    return (std::filesystem::weakly_canonical(path, ignored) / "").lexically_normal();
+    const auto whole = std::filesystem::absolute(path, ignored);
+    return (std::filesystem::weakly_canonical(whole, ignored) / "").lexically_normal();
   };
   check(place(run.train.output) != place(run.model.path),
         "{}: train.output and model.path are both {}; the result would overwrite the model",
