@@ -8,8 +8,10 @@ namespace {
 constexpr std::array kCommands{
     Command{"chat", chat_command},
     Command{"demo", demo_command},
+    Command{"doctor", doctor_command},
     Command{"generate", generate_command},
     Command{"merge", merge_command},
+    Command{"plan", plan_command},
     Command{"score", score_command},
     Command{"train", train_command},
 };

@@ -9,8 +9,10 @@ namespace attune::cli {
 
 int chat_command(Arguments arguments);
 int demo_command(Arguments arguments);
+int doctor_command(Arguments arguments);
 int generate_command(Arguments arguments);
 int merge_command(Arguments arguments);
+int plan_command(Arguments arguments);
 int score_command(Arguments arguments);
 int train_command(Arguments arguments);
 

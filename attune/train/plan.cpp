@@ -10,6 +10,11 @@ constexpr int64_t kFloat = 4;
 constexpr int64_t kProcess = 260'000'000;
 constexpr int64_t kTileRows = 128;
 
+// Of a step, in forward passes.
+double passes(const PlanInput& in) {
+  return 2.0 + (in.full ? 1.0 : 0.0) + (in.inline_reference ? 1.0 : 0.0);
+}
+
 }  // namespace
 
 int64_t linear_weights(const model::DecoderShape& s) {
@@ -59,14 +64,21 @@ int64_t total_bytes(const std::vector<MemoryPart>& parts) {
   });
 }
 
+double forward_flops(const model::DecoderShape& s, double tokens, double scored) {
+  return 2.0 * (static_cast<double>(linear_weights(s)) * tokens +
+                static_cast<double>(s.vocabulary * s.width) * scored);
+}
+
 double needed_flops(const model::DecoderShape& s,
                     const PlanInput& in,
                     int64_t tokens,
                     int64_t scored) {
-  const double k = 4.0 + (in.full ? 2.0 : 0.0) + (in.inline_reference ? 2.0 : 0.0);
-  const auto trunk = static_cast<double>(linear_weights(s)) * static_cast<double>(tokens);
-  const auto head = static_cast<double>(s.vocabulary * s.width) * static_cast<double>(scored);
-  return k * (trunk + head);
+  return passes(in) * forward_flops(s, static_cast<double>(tokens), static_cast<double>(scored));
+}
+
+double step_flops(const model::DecoderShape& s, const PlanInput& in, double tokens, double scored) {
+  return passes(in) * forward_flops(s, tokens, scored) +
+         (in.recompute ? forward_flops(s, tokens, /*scored=*/0) : 0.0);
 }
 
 int64_t auto_tokens(const model::DecoderShape& shape, PlanInput input, int64_t memory_bytes) {

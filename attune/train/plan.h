@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "attune/model/decoder.h"
+#include "attune/train/memory_part.h"
 
 namespace attune::train {
 
@@ -20,12 +21,7 @@ struct PlanInput {
   int64_t adapted_width = 0;      ///< Sum over a layer's adapters of their rank.
   int64_t tokens = 0;             ///< Packed tokens of the largest micro-batch.
   int64_t scored = 0;             ///< Scored rows of the largest micro-batch.
-};
-
-/// One part of the memory, with its name for people.
-struct MemoryPart {
-  std::string name;
-  int64_t bytes = 0;
+  int64_t file_bytes = 0;         ///< Of the model's files, which stay mapped.
 };
 
 /// What each part takes at the peak of a step.
@@ -48,6 +44,18 @@ double needed_flops(const model::DecoderShape& shape,
                     const PlanInput& input,
                     int64_t tokens,
                     int64_t scored);
+
+/// Operations of one forward pass.
+double forward_flops(const model::DecoderShape& shape, double tokens, double scored);
+
+/// Operations of a whole step: needed_flops and the forward pass that recompute repeats.
+double step_flops(const model::DecoderShape& shape,
+                  const PlanInput& input,
+                  double tokens,
+                  double scored);
+
+/// What a step reaches of the measured rate of matrix products.
+inline constexpr double kEfficiency = 0.7;
 
 /// The token budget of a micro-batch when the run file says auto: 2048, halved until the plan fits
 /// into 60 % of `memory_bytes`, never below 256.

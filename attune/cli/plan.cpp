@@ -1,0 +1,107 @@
+// attune plan: memory and time of a run, before anything is loaded.
+#include <string>
+
+#include <fmt/format.h>
+
+#include "attune/cli/engine_commands.h"
+#include "attune/cli/run_line.h"
+#include "attune/cli/terminal.h"
+#include "attune/train/run_plan.h"
+
+namespace attune::cli {
+namespace {
+
+void line(std::string_view name, const std::string& value) {
+  fmt::print("{:<42}{}\n", name, value);
+}
+
+void print_memory(const train::RunPlan& plan) {
+  fmt::print("\nmemory at the peak of a step\n");
+  for (const train::MemoryPart& part : plan.memory) {
+    if (part.bytes > 0) {
+      fmt::print("  {:<40}{:>10}\n", part.name, size_text(part.bytes));
+    }
+  }
+  fmt::print("  {:<40}{:>10}\n", "sum", size_text(plan.memory_bytes));
+  fmt::print("  {:<40}{:>10}\n", "free on this machine", size_text(plan.machine.available_bytes));
+  fmt::print("  {:<40}{:>10}\n", "this machine", size_text(plan.machine.memory_bytes));
+}
+
+void print_time(const train::RunPlan& plan) {
+  fmt::print("\ntime\n");
+  const auto row = [](const std::string& name, double seconds) {
+    if (seconds > 0) {
+      fmt::print("  {:<40}{:>10}\n", name, time_text(seconds));
+    }
+  };
+  fmt::print("  {:<40}{:>8.2f} s\n", "a step", plan.step_s);
+  row(fmt::format("{} steps", count_text(plan.steps)), plan.training_s);
+  row(fmt::format("{} evaluations", count_text(plan.evaluations)), plan.evaluation_s);
+  row("log-probs of the reference, once", plan.reference_s);
+  row("sum", plan.total_s());
+}
+
+void print_plan(const train::RunPlan& plan) {
+  line("model", plan.model);
+  line("trains", plan.trained);
+  line("reference", plan.reference);
+  line("data",
+       fmt::format("{} comparisons, {} held out{}",
+                   count_text(plan.comparisons),
+                   count_text(plan.held_out),
+                   plan.data.truncated > 0
+                       ? fmt::format(", {} rows cut", count_text(plan.data.truncated))
+                       : ""));
+  line("tokens of a step",
+       fmt::format("{:.0f}, {:.0f} of them scored", plan.step_tokens, plan.step_scored));
+  line("tokens at once",
+       fmt::format("at most {}, the budget is {}",
+                   count_text(plan.largest_tokens),
+                   count_text(plan.batch_tokens)));
+  print_memory(plan);
+  print_time(plan);
+  fmt::print(
+      "\nTimes assume {:.0f} % of this machine's measured {:.0f} GFLOP/s ({}, f32, {} "
+      "cores),\nwith nothing else running.\n",
+      100 * plan.efficiency,
+      plan.gemm_gflops,
+      plan.gemm,
+      plan.machine.cores);
+}
+
+void warn_of(const train::RunPlan& plan, Terminal& terminal) {
+  for (const data::DropCount& drop : plan.data.dropped) {
+    terminal.warn(fmt::format("dropped {} rows: {} (first: {})",
+                              count_text(drop.rows),
+                              drop.reason,
+                              drop.examples.empty() ? "" : drop.examples[0]));
+  }
+  if (plan.memory_bytes > plan.machine.memory_bytes) {
+    terminal.warn("the run does not fit into this machine");
+  } else if (plan.memory_bytes > plan.machine.available_bytes) {
+    terminal.warn("the run does not fit into what is free now");
+  } else {
+    return;
+  }
+  terminal.warn(
+      "what takes less: batch.tokens lower, train.checkpointing: true, model.precision: bf16 with "
+      "an adapter");
+}
+
+}  // namespace
+
+int plan_command(Arguments arguments) {
+  const std::optional<RunLine> asked = read_run_line(kPlanUsage, arguments);
+  if (!asked) {
+    return kGood;
+  }
+  train::check_run(asked->run);
+  check_paths(asked->run);
+  Terminal terminal(asked->log);
+  const train::RunPlan plan = train::plan_run(asked->run, terminal);
+  print_plan(plan);
+  warn_of(plan, terminal);
+  return kGood;
+}
+
+}  // namespace attune::cli

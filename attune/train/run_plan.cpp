@@ -1,0 +1,179 @@
+#include "attune/train/run_plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <ATen/Parallel.h>
+
+#include "attune/core/error.h"
+#include "attune/data/packed_batch.h"
+#include "attune/data/sampler.h"
+#include "attune/model/checkpoint.h"
+#include "attune/tensor/kernel_memory.h"
+#include "attune/train/session.h"
+
+namespace attune::train {
+namespace {
+
+// So many steps are looked at; the others are like them.
+constexpr int64_t kSteps = 4096;
+
+// What goes through the model in a number of micro-batches.
+struct Load {
+  int64_t tokens = 0;
+  int64_t scored = 0;
+  int64_t steps = 0;           // they are of so many steps
+  int64_t largest_tokens = 0;  // of the micro-batch with the most tokens
+  int64_t largest_scored = 0;
+};
+
+int64_t scored_rows(const data::TokenCache& cache, int64_t group) {
+  return cache.num_tokens(group) - static_cast<int64_t>(cache.group(group).prompt.size());
+}
+
+void add(Load& load,
+         const data::TokenCache& cache,
+         const std::vector<int64_t>& groups,
+         int64_t budget) {
+  std::vector<int64_t> tokens;
+  for (const int64_t group : groups) {
+    tokens.push_back(cache.num_tokens(group));
+  }
+  for (const std::vector<size_t>& batch : data::split_by_tokens(tokens, budget)) {
+    int64_t batch_tokens = 0;
+    int64_t batch_scored = 0;
+    for (const size_t i : batch) {
+      batch_tokens += tokens[i];
+      batch_scored += scored_rows(cache, groups[i]);
+    }
+    load.tokens += batch_tokens;
+    load.scored += batch_scored;
+    if (batch_tokens > load.largest_tokens) {
+      load.largest_tokens = batch_tokens;
+      load.largest_scored = batch_scored;
+    }
+  }
+  ++load.steps;
+}
+
+Load training_load(const RunData& data,
+                   const data::StepSampler& sampler,
+                   int64_t steps,
+                   int64_t budget) {
+  Load load;
+  for (int64_t step = 0; step < std::min(steps, kSteps); ++step) {
+    std::vector<int64_t> groups;
+    for (const int64_t i : sampler.groups_of(step)) {
+      groups.push_back(data.train[static_cast<size_t>(i)]);
+    }
+    add(load, data.cache, groups, budget);
+  }
+  return load;
+}
+
+int64_t comparisons_of(const data::TokenCache& cache, const std::vector<int64_t>& groups) {
+  int64_t comparisons = 0;
+  for (const int64_t group : groups) {
+    comparisons += cache.num_comparisons(group);
+  }
+  return comparisons;
+}
+
+int64_t mapped_bytes(const model::Source& source) {
+  int64_t bytes = 0;
+  for (const io::TensorView& view : source.tensors->tensors()) {
+    bytes += static_cast<int64_t>(view.bytes.size());
+  }
+  return bytes;
+}
+
+}  // namespace
+
+RunPlan plan_run(const RunOptions& options, Watcher& watcher) {
+  RunOptions run = options;
+  run.adapter = resolved_adapter(run);
+  RunPlan plan;
+  plan.machine = this_machine();
+  at::set_num_threads(
+      static_cast<int>(run.train.threads > 0 ? run.train.threads : plan.machine.cores));
+  const model::Source source = model::open_model(run.model.path);
+  const model::DecoderShape& s = source.shape;
+  const std::shared_ptr<const text::Tokenizer> tokenizer = text::Tokenizer::load(run.model.path);
+  const RunData data = open_data(run, *tokenizer, watcher);
+  plan.data = data.report;
+  plan.comparisons = comparisons_of(data.cache, data.train);
+  plan.held_out = comparisons_of(data.held_out_cache(), data.held_out);
+
+  PlanInput input = plan_input(run, s);
+  input.file_bytes = mapped_bytes(source);
+  plan.reference = reference_kind(run);
+  plan.model = fmt::format("{}, {} layers, width {}, {:.1f} M weights, {}",
+                           s.architecture,
+                           s.layers,
+                           s.width,
+                           static_cast<double>(all_weights(s)) / 1e6,
+                           run.model.precision);
+  plan.trained = input.full ? "every weight"
+                            : fmt::format("LoRA r={} on {}: {} numbers",
+                                          run.adapter.rank,
+                                          fmt::join(run.adapter.targets, ", "),
+                                          input.trained);
+
+  std::vector<int32_t> comparisons;
+  for (const int64_t group : data.train) {
+    comparisons.push_back(data.cache.num_comparisons(group));
+  }
+  const data::StepSampler sampler(comparisons,
+                                  run.batch.comparisons,
+                                  run.data.shuffle,
+                                  static_cast<uint64_t>(run.train.seed),
+                                  /*drop_last=*/false);
+  plan.steps = run.train.epochs * sampler.steps_per_epoch();
+  if (run.train.max_steps > 0) {
+    plan.steps = std::min(plan.steps, run.train.max_steps);
+  }
+  plan.batch_tokens =
+      run.batch.tokens ? *run.batch.tokens : auto_tokens(s, input, plan.machine.memory_bytes);
+  const Load load = training_load(data, sampler, plan.steps, plan.batch_tokens);
+  plan.step_tokens = static_cast<double>(load.tokens) / static_cast<double>(load.steps);
+  plan.step_scored = static_cast<double>(load.scored) / static_cast<double>(load.steps);
+  plan.largest_tokens = input.tokens = load.largest_tokens;
+  input.scored = load.largest_scored;
+  plan.memory = memory_plan(s, input);
+  plan.memory_bytes = total_bytes(plan.memory);
+
+  const tensor::GemmChoice gemm =
+      tensor::remembered_gemm_kernel(tensor::kernel_memory_file(), 1024, s.width, s.feed_forward);
+  plan.gemm = tensor::name(gemm.kernel);
+  plan.gemm_gflops = gemm.gflops;
+  plan.efficiency = kEfficiency;
+  const double rate = gemm.gflops * 1e9 * kEfficiency;
+  plan.step_flops = step_flops(s, input, plan.step_tokens, plan.step_scored);
+  plan.step_s = plan.step_flops / rate;
+  plan.training_s = plan.step_s * static_cast<double>(plan.steps);
+
+  const double passes = input.inline_reference ? 2 : 1;
+  if (!data.held_out.empty()) {
+    const int64_t every =
+        run.train.eval_every > 0 ? run.train.eval_every : sampler.steps_per_epoch();
+    plan.evaluations = 1 + (plan.steps + every - 1) / every;
+    Load held_out;
+    add(held_out, data.held_out_cache(), data.held_out, plan.batch_tokens);
+    plan.evaluation_s =
+        static_cast<double>(plan.evaluations) * passes *
+        forward_flops(
+            s, static_cast<double>(held_out.tokens), static_cast<double>(held_out.scored)) /
+        rate;
+  }
+  if (plan.reference == "cached") {
+    const double share = plan.step_scored / plan.step_tokens;
+    double tokens = static_cast<double>(data.cache.total_tokens());
+    if (data.other_held_out) {
+      tokens += static_cast<double>(data.other_held_out->total_tokens());
+    }
+    plan.reference_s = forward_flops(s, tokens, share * tokens) / rate;
+  }
+  return plan;
+}
+
+}  // namespace attune::train
