@@ -26,6 +26,20 @@ target_compile_options(
                          "SHELL:-idirafter ${ATTUNE_TORCH_DIR}/include/torch/csrc/api/include")
 target_link_options(attune_torch INTERFACE -fopenmp "LINKER:-rpath,${ATTUNE_TORCH_DIR}/lib")
 
+# A CUDA wheel registers its kernels when its libraries are loaded, so they are linked though no
+# symbol of theirs is named.
+if(ATTUNE_CUDA)
+  foreach(lib torch_cuda c10_cuda)
+    if(NOT EXISTS "${ATTUNE_TORCH_DIR}/lib/lib${lib}.so")
+      message(FATAL_ERROR "ATTUNE_CUDA: no lib${lib}.so in ${ATTUNE_TORCH_DIR}/lib; this torch was "
+                          "built without CUDA. Name a Python with a CUDA wheel by ATTUNE_PYTHON")
+    endif()
+    target_link_options(
+      attune_torch INTERFACE
+      "LINKER:--no-as-needed,${ATTUNE_TORCH_DIR}/lib/lib${lib}.so,--as-needed")
+  endforeach()
+endif()
+
 # One precompiled header for the rooms that write autograd functions.
 function(attune_tensor_pch target)
   if(TARGET attune_nn AND NOT target STREQUAL "attune_nn")

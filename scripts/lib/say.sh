@@ -23,7 +23,7 @@ step() {
   mkdir -p "$(dirname "$log")"
   "$@" > "$log" 2>&1 < /dev/null &
   pid=$!
-  trap 'kill "$pid" 2> /dev/null; exit 130' INT TERM
+  trap 'kill "$pid" 2> /dev/null; say "interrupted; the next start goes on from here" >&2; exit 130' INT TERM
   while kill -0 "$pid" 2> /dev/null; do
     local spent=$((SECONDS - start))
     if [[ -t 1 ]]; then
