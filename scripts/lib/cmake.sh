@@ -25,7 +25,9 @@ compile() {
       "-DPython3_EXECUTABLE=$root/.venv/bin/python"
     printf '%s\n' "$want" > "$stamp"
   fi
-  say "compiling build/$preset with $(jobs_count) jobs: ten minutes or more the first time"
+  if [[ ! -f build/$preset/.ninja_log ]]; then
+    say "compiling build/$preset for the first time, $(jobs_count) jobs: about ten minutes on two cores"
+  fi
   NINJA_STATUS='[%f/%t, %e s] ' ninja -C "build/$preset" -j "$(jobs_count)" "$@"
   say "built build/$preset: $(seconds $((SECONDS - start)))"
 }
