@@ -1,13 +1,11 @@
 #include "attune/core/file.h"
 
 #include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <sstream>
 #include <system_error>
 #include <utility>
 
 #include <fcntl.h>
+#include <stdio.h>  // renameat2
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +44,33 @@ void sync_parent(const fs::path& path) {
   sync_path(parent, O_RDONLY | O_DIRECTORY);
 }
 
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+  for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + by.size())) {
+    text.replace(at, what.size(), by);
+  }
+  return text;
+}
+
+// The folder gets its name; what had it before has the temporary name afterwards.
+void put_in_place(const fs::path& temporary, const fs::path& path) {
+  if (!fs::exists(fs::symlink_status(path))) {
+    fs::rename(temporary, path);
+    return;
+  }
+  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0) {
+    return;
+  }
+  // A file system that cannot exchange names.
+  const Temporary old(temporary.string() + ".old");
+  fs::rename(path, old.path());
+  std::error_code failed;
+  fs::rename(temporary, path, failed);
+  if (failed) {
+    fs::rename(old.path(), path);
+    throw fs::filesystem_error("", failed);
+  }
+}
+
 }  // namespace
 
 std::string read_file(const fs::path& path) {
@@ -56,6 +81,10 @@ std::string read_file(const fs::path& path) {
   if (S_ISDIR(status.st_mode)) {
     ::close(descriptor);
     throw Error(fmt::format("{}: expected a file, got a folder", path.string()));
+  }
+  if (S_ISCHR(status.st_mode) && ::isatty(descriptor) == 0) {
+    ::close(descriptor);
+    throw Error(fmt::format("{}: expected a file, got a device", path.string()));
   }
   std::string text;
   char buffer[1 << 16];
@@ -86,16 +115,13 @@ void write_file(const fs::path& path, std::string_view bytes) {
 }
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(beside(path_)) {
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  descriptor_ = ::open(temporary_.path().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   check(descriptor_ >= 0, "{}: cannot be written: {}", path_.string(), reason());
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ >= 0) {
     ::close(descriptor_);
-  }
-  if (!temporary_.empty()) {
-    ::unlink(temporary_.c_str());
   }
 }
 
@@ -120,47 +146,34 @@ void AtomicFile::write(std::string_view text) {
 
 void AtomicFile::commit() {
   ensure(descriptor_ >= 0, "AtomicFile {}: committed twice", path_.string());
-  check(
-      ::fsync(descriptor_) == 0, "{}: cannot be written to the disk: {}", path_.string(), reason());
-  check(::close(std::exchange(descriptor_, -1)) == 0,
-        "{}: cannot be written: {}",
-        path_.string(),
-        reason());
-  check(::rename(temporary_.c_str(), path_.c_str()) == 0,
-        "{}: cannot be renamed into place: {}",
-        path_.string(),
-        reason());
-  temporary_.clear();
+  // One after the other: the order in which a call's arguments are made is not fixed.
+  bool good = ::fsync(descriptor_) == 0;
+  check(good, "{}: cannot be written to the disk: {}", path_.string(), reason());
+  good = ::close(std::exchange(descriptor_, -1)) == 0;
+  check(good, "{}: cannot be written: {}", path_.string(), reason());
+  good = ::rename(temporary_.path().c_str(), path_.c_str()) == 0;
+  check(good, "{}: cannot be renamed into place: {}", path_.string(), reason());
+  temporary_.keep();
   sync_parent(path_);
 }
 
 void write_folder(const fs::path& path, const std::function<void(const fs::path&)>& fill) {
-  const fs::path temporary = beside(path);
-  fs::remove_all(temporary);
-  std::error_code failed;
-  fs::create_directories(temporary, failed);
-  check(!failed, "{}: cannot be made: {}", path.string(), failed.message());
+  const Temporary made(beside(path));
+  const fs::path& temporary = made.path();
   try {
+    fs::remove_all(temporary);
+    fs::create_directories(temporary);
     fill(temporary);
     for (const auto& entry : fs::recursive_directory_iterator(temporary)) {
       sync_path(entry.path(), entry.is_directory() ? O_RDONLY | O_DIRECTORY : O_RDONLY);
     }
     sync_path(temporary, O_RDONLY | O_DIRECTORY);
-    fs::path old = path;
-    old += ".old";
-    fs::remove_all(old);
-    if (fs::exists(path)) {
-      fs::rename(path, old);
-    }
-    fs::rename(temporary, path);
+    put_in_place(temporary, path);
     sync_parent(path);
-    fs::remove_all(old);
   } catch (const fs::filesystem_error& e) {
-    fs::remove_all(temporary, failed);
     throw Error(fmt::format("{}: cannot be written: {}", path.string(), e.code().message()));
-  } catch (...) {
-    fs::remove_all(temporary, failed);
-    throw;
+  } catch (const Error& e) {
+    throw Error(replaced(e.what(), temporary.string(), path.string()));
   }
 }
 

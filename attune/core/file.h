@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "attune/core/stop.h"
+
 namespace attune {
 
 /// The file's bytes. @throws Error if it cannot be read, naming the path and the system's reason.
@@ -35,12 +37,15 @@ class AtomicFile {
 
  private:
   std::filesystem::path path_;
-  std::filesystem::path temporary_;
+  Temporary temporary_;
   int descriptor_ = -1;
 };
 
 /// Fills a new folder by `fill(temporary)` and renames it to `path`, all files flushed to the disk
-/// first. An older folder at `path` is replaced.
+/// first. An older folder at `path` is replaced in one step: a reader, or whoever comes after a
+/// crash, finds the old folder or the new one.
+/// @throws Error with the system's reason; the old folder is then untouched and nothing half
+/// written is left. What `fill` throws goes on, an Error with `path` for the temporary name.
 void write_folder(const std::filesystem::path& path,
                   const std::function<void(const std::filesystem::path&)>& fill);
 

@@ -37,9 +37,11 @@ std::string nearest(std::string_view got, std::span<const Text> known) {
   int best_score = 1 << 20;
   for (const Text& candidate : known) {
     const std::string_view name = candidate;
-    const bool prefix = got.size() >= 3 && name.size() >= 3 &&
-                        (name.substr(0, got.size()) == got || got.substr(0, name.size()) == name);
-    const int score = prefix ? 1 : distance2(got, name);
+    // A beginning is the best guess; one slip is a better guess than letters too many.
+    const bool begun = got.size() >= 3 && name.substr(0, got.size()) == got;
+    const bool exceeded = name.size() >= 3 && got.substr(0, name.size()) == name;
+    const int distance = distance2(got, name);
+    const int score = begun ? 1 : exceeded ? std::min(distance, 3) : distance;
     const int allowed =
         static_cast<int>(2 * std::max<size_t>(1, std::max(got.size(), name.size()) / 3));
     if (score <= allowed && score < best_score) {

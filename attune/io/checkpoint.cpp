@@ -93,6 +93,7 @@ TensorFile open_shards(const fs::path& folder, const fs::path& index) {
   std::vector<TensorView> tensors;
   std::map<std::string, std::string> metadata;
   std::vector<std::shared_ptr<const void>> storage;
+  std::vector<std::shared_ptr<const MappedFile>> mapped;
   for (const auto& [file, count] : num_listed) {
     check(fs::exists(folder / file),
           "{}: the shard {} is missing. Download it, or the whole checkpoint, again",
@@ -112,8 +113,13 @@ TensorFile open_shards(const fs::path& folder, const fs::path& index) {
     tensors.insert(tensors.end(), shard.tensors().begin(), shard.tensors().end());
     metadata.insert(shard.metadata().begin(), shard.metadata().end());
     storage.insert(storage.end(), shard.storage().begin(), shard.storage().end());
+    mapped.insert(mapped.end(), shard.mapped().begin(), shard.mapped().end());
   }
-  return {index, std::move(tensors), std::move(metadata), std::move(storage)};
+  TensorFile all(index, std::move(tensors), std::move(metadata), std::move(storage));
+  for (const auto& file : mapped) {
+    all.add_mapped(file);
+  }
+  return all;
 }
 
 }  // namespace

@@ -254,7 +254,9 @@ GgufFile GgufFile::parse(std::span<const std::byte> bytes,
 
 GgufFile GgufFile::open(const std::filesystem::path& path) {
   const auto file = std::make_shared<const MappedFile>(path);
-  return parse(file->bytes(), path, file);
+  GgufFile gguf = parse(file->bytes(), path, file);
+  gguf.tensors_.add_mapped(file);
+  return gguf;
 }
 
 }  // namespace attune::io

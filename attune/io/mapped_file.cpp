@@ -69,4 +69,10 @@ void MappedFile::prefetch() const {
   }
 }
 
+void MappedFile::release() const {
+  if (!bytes_.empty()) {
+    ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
+  }
+}
+
 }  // namespace attune::io

@@ -29,6 +29,9 @@ class MappedFile {
 
   /// Asks the system to start reading the whole file in; a hint that cannot fail.
   void prefetch() const;
+  /// Gives the memory back that the file's pages take in this process; they are read again when
+  /// they are touched.
+  void release() const;
 
  private:
   std::filesystem::path path_;

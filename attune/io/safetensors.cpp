@@ -112,7 +112,9 @@ TensorFile parse_safetensors(std::span<const std::byte> bytes,
 
 TensorFile open_safetensors(const std::filesystem::path& path) {
   const auto file = std::make_shared<const MappedFile>(path);
-  return parse_safetensors(file->bytes(), path, file);
+  TensorFile tensors = parse_safetensors(file->bytes(), path, file);
+  tensors.add_mapped(file);
+  return tensors;
 }
 
 }  // namespace attune::io

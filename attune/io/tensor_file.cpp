@@ -2,6 +2,7 @@
 
 #include "attune/core/error.h"
 #include "attune/core/hint.h"
+#include "attune/io/mapped_file.h"
 
 namespace attune::io {
 
@@ -72,6 +73,12 @@ const TensorView& TensorFile::at(std::string_view name) const {
                           name,
                           tensors_.size(),
                           did_you_mean(name, known)));
+}
+
+void TensorFile::release_pages() const {
+  for (const auto& file : mapped_) {
+    file->release();
+  }
 }
 
 }  // namespace attune::io

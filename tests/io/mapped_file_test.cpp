@@ -1,5 +1,7 @@
 #include "attune/io/mapped_file.h"
 
+#include <algorithm>
+#include <fstream>
 #include <utility>
 
 #include <sys/stat.h>
@@ -22,12 +24,42 @@ TEST(MappedFile, GivesTheFilesBytes) {
   EXPECT_EQ(file.path(), path);
 }
 
+// RssFile of this process, in bytes.
+int64_t resident_file_bytes() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word) {
+    if (word == "RssFile:") {
+      int64_t kib = 0;
+      status >> kib;
+      return kib * 1024;
+    }
+  }
+  return -1;
+}
+
+TEST(MappedFile, GivesItsPagesBackAndReadsThemAgain) {
+  constexpr int64_t kSize = int64_t{32} << 20;
+  const auto path = temp_path("large");
+  write_file(path, std::string(kSize, 'x'));
+  const MappedFile file(path);
+  const auto touched = [&] {
+    return std::count(file.bytes().begin(), file.bytes().end(), std::byte{'x'});
+  };
+  EXPECT_EQ(touched(), kSize);
+  const int64_t before = resident_file_bytes();
+  file.release();
+  EXPECT_LT(resident_file_bytes(), before - kSize / 2);
+  EXPECT_EQ(touched(), kSize);
+}
+
 TEST(MappedFile, AnEmptyFileHasNoBytes) {
   const auto path = temp_path("empty");
   write_file(path, "");
   const MappedFile file(path);
   EXPECT_TRUE(file.bytes().empty());
   file.prefetch();
+  file.release();
 }
 
 TEST(MappedFile, MovesWithoutMovingTheBytes) {

@@ -14,6 +14,8 @@
 #include "attune/core/error.h"
 #include "attune/core/file.h"
 
+#include "tests/source_dir.h"
+
 namespace attune::io {
 
 inline std::span<const std::byte> as_bytes(std::string_view text) {
@@ -57,11 +59,11 @@ inline std::filesystem::path temp_path(std::string_view file) {
 /// The folder of real data, see ATTUNE_TEST_DATA.
 inline std::filesystem::path test_data() {
   const char* const given = std::getenv("ATTUNE_TEST_DATA");
-  return given != nullptr ? given : ATTUNE_SOURCE_DIR "/../shared/data";
+  return given != nullptr ? given : (tests::source_dir() / "../shared/data").string();
 }
 
 inline std::filesystem::path golden(std::string_view file) {
-  return std::filesystem::path(ATTUNE_SOURCE_DIR) / "tests" / "golden" / file;
+  return tests::source_dir() / "tests" / "golden" / file;
 }
 
 }  // namespace attune::io

@@ -20,17 +20,19 @@
 #include "attune/core/random.h"
 #include "attune/io/tensor_file.h"
 
+#include "tests/source_dir.h"
+
 namespace attune::tests {
 
 /// A file of tests/golden.
 inline std::filesystem::path golden(std::string_view file) {
-  return std::filesystem::path(ATTUNE_SOURCE_DIR) / "tests" / "golden" / file;
+  return tests::source_dir() / "tests" / "golden" / file;
 }
 
 /// The folder of real data, see ATTUNE_TEST_DATA.
 inline std::filesystem::path test_data() {
   const char* const given = std::getenv("ATTUNE_TEST_DATA");
-  return given != nullptr ? given : ATTUNE_SOURCE_DIR "/../shared/data";
+  return given != nullptr ? given : (tests::source_dir() / "../shared/data").string();
 }
 
 /// The bits of a tensor in a file, as a tensor of the file's type (f32, f64 or int64).

@@ -5,6 +5,7 @@
 #include "attune/core/random.h"
 #include "attune/text/tokenizer.h"
 
+#include "tests/source_dir.h"
 #include "tests/text/test_data.h"
 
 namespace attune::text {
@@ -14,7 +15,7 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 
 std::string tiny_text() {
-  return read_file(std::filesystem::path(ATTUNE_SOURCE_DIR) / "tests/golden/text_qwen_like.json");
+  return read_file(tests::source_dir() / "tests/golden/text_qwen_like.json");
 }
 
 std::string refusal(const std::string& text, const std::string& config = "") {

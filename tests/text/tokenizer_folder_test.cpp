@@ -4,6 +4,7 @@
 #include "attune/core/error.h"
 #include "attune/text/tokenizer.h"
 
+#include "tests/source_dir.h"
 #include "tests/text/test_data.h"
 
 namespace attune::text {
@@ -19,8 +20,7 @@ class TokenizerFolder : public ::testing::Test {
     folder_ = std::filesystem::temp_directory_path() /
               (std::string("attune_") + test->name() + "_" + std::to_string(::getpid()));
     std::filesystem::create_directories(folder_);
-    write("tokenizer.json",
-          read_file(std::filesystem::path(ATTUNE_SOURCE_DIR) / "tests/golden/text_qwen_like.json"));
+    write("tokenizer.json", read_file(tests::source_dir() / "tests/golden/text_qwen_like.json"));
   }
   void TearDown() override {
     std::filesystem::remove_all(folder_);

@@ -4,6 +4,7 @@
 #include "attune/text/stream_decoder.h"
 #include "attune/text/tokenizer.h"
 
+#include "tests/source_dir.h"
 #include "tests/text/test_data.h"
 
 namespace attune::text {
@@ -43,7 +44,7 @@ TEST(TokenizerGolden, HardTextsGiveTheIdsAndTextsOfHuggingFace) {
   for (const json& one : all.at("cases")) {
     const std::string file = one.at("tokenizer");
     SCOPED_TRACE(file);
-    const auto folder = std::filesystem::path(ATTUNE_SOURCE_DIR) / "tests/golden";
+    const auto folder = tests::source_dir() / "tests/golden";
     expect_rows(*Tokenizer::load(folder / file), one.at("rows"));
   }
 }

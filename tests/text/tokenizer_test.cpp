@@ -9,6 +9,7 @@
 #include "attune/text/stream_decoder.h"
 #include "attune/text/unicode.h"
 
+#include "tests/source_dir.h"
 #include "tests/text/test_data.h"
 
 namespace attune::text {
@@ -17,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 std::filesystem::path tiny(const std::string& name) {
-  return std::filesystem::path(ATTUNE_SOURCE_DIR) / "tests/golden" / ("text_" + name + ".json");
+  return tests::source_dir() / "tests/golden" / ("text_" + name + ".json");
 }
 
 // A text of `count` characters from everywhere: all planes, marks, emoji, controls, plain words.
