@@ -94,13 +94,27 @@ void read(const Slot& slot, std::string& out) {
   out = scalar_text(slot, "a text");
 }
 
+// An item of a bracketed list, without the spaces and quotes around it.
+std::string_view bare(std::string_view item) {
+  const size_t first = item.find_first_not_of(' ');
+  item = first == item.npos ? std::string_view()
+                            : item.substr(first, item.find_last_not_of(' ') - first + 1);
+  const bool quoted = item.size() >= 2 && item.front() == item.back() &&
+                      (item.front() == '"' || item.front() == '\'');
+  return quoted ? item.substr(1, item.size() - 2) : item;
+}
+
 void read(const Slot& slot, std::vector<std::string>& out) {
   out.clear();
   if (slot.value.from_flag && slot.value.kind == Kind::kScalar) {
     std::string_view rest = slot.value.text;
+    const bool brackets = rest.size() >= 2 && rest.front() == '[' && rest.back() == ']';
+    if (brackets) {
+      rest = rest.substr(1, rest.size() - 2);
+    }
     while (!rest.empty()) {
       const std::string_view item = rest.substr(0, rest.find(','));
-      out.emplace_back(item);
+      out.emplace_back(brackets ? bare(item) : item);
       rest = item.size() == rest.size() ? std::string_view() : rest.substr(item.size() + 1);
     }
     return;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "attune/config/scalar.h"
 #include "attune/core/error.h"
@@ -18,6 +17,31 @@ bool has_field(const SectionRef& section, std::string_view name) {
   return std::ranges::find(section.fields, name, &FieldRef::name) != section.fields.end();
 }
 
+// What people from TRL, PEFT and transformers write, and where it is here.
+constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
+    {"learning_rate", "optim.lr"},
+    {"lr_scheduler_type", "optim.schedule"},
+    {"warmup_steps", "optim.warmup_ratio"},
+    {"r", "adapter.rank"},
+    {"lora_r", "adapter.rank"},
+    {"lora_alpha", "adapter.alpha"},
+    {"lora_dropout", "adapter.dropout"},
+    {"target_modules", "adapter.targets"},
+    {"lora_target_modules", "adapter.targets"},
+    {"per_device_train_batch_size", "batch.comparisons"},
+    {"gradient_accumulation_steps", "batch.comparisons"},
+    {"num_train_epochs", "train.epochs"},
+    {"output_dir", "train.output"},
+    {"save_steps", "train.save_every"},
+    {"eval_steps", "train.eval_every"},
+    {"logging_steps", "train.log_every"},
+    {"gradient_checkpointing", "train.checkpointing"},
+    {"max_length", "data.max_tokens"},
+    {"dataset_name", "data.train"},
+    {"model_name_or_path", "model.path"},
+    {"loss_type", "objective"},
+    {"base_model", "model.path"}};
+
 // " Did you mean \"optim.lr\"?" for an option that stands in another section than where it was
 // looked for; "" if none has it.
 std::string elsewhere(const std::vector<SectionRef>& sections, std::string_view name) {
@@ -25,6 +49,12 @@ std::string elsewhere(const std::vector<SectionRef>& sections, std::string_view 
     if (has_field(section, name)) {
       return fmt::format(" Did you mean \"{}.{}\"?", section.name, name);
     }
+  }
+  const auto* const known =
+      std::ranges::find(kElsewhere, name, [](const auto& e) { return e.first; });
+  if (known != std::end(kElsewhere)) {
+    return fmt::format(" Here it is {}; a whole file of TRL's: attune config import-trl",
+                       known->second);
   }
   return "";
 }
@@ -68,21 +98,23 @@ TermSection read_term(const Section& item,
     }
     read_into(fields, item, name, others);
     check(kind.has_value(),
-          "{}: this {} has no kind. Add kind: {}",
+          "{}: this {} has no kind. Add kind: {}, or another of attune config {}s",
           term.where,
           name,
-          fmt::join(kinds, " or "));
+          kinds.front(),
+          name);
     term.kind = *kind;
     std::erase_if(term.options.entries, [](const Section::Entry& entry) {
       return entry.key == "kind" || entry.key == "weight";
     });
   }
+  const std::string hint = did_you_mean(term.kind, kinds);
   check(std::ranges::find(kinds, term.kind) != kinds.end(),
         "{}: no {} \"{}\".{}",
         term.where,
         name,
         term.kind,
-        did_you_mean(term.kind, kinds));
+        hint.empty() ? fmt::format(" All of them: attune config {}s", name) : hint);
   return term;
 }
 

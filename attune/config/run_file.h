@@ -45,7 +45,7 @@ struct TermSection {
 /// Reads `kind` and `weight` of every entry of the list `section`; a mapping is a list of one, a
 /// text an entry with this kind.
 /// @param name   What messages call an entry: "objective".
-/// @param kinds  The known kinds.
+/// @param kinds  The known kinds, the usual one first.
 /// @throws Error for an unknown or missing kind, a weight that is not above 0, an empty list.
 std::vector<TermSection> read_terms(const Section& section,
                                     std::string_view name,

@@ -3,15 +3,18 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "attune/config/fields.h"
 #include "attune/config/scalar.h"
 #include "attune/core/error.h"
+#include "attune/core/hint.h"
 
 namespace attune::config {
 namespace {
@@ -40,6 +43,11 @@ struct TrlOptions {
   std::optional<double> label_smoothing;
   std::vector<std::string> loss_type = {"sigmoid"};
   std::vector<std::string> loss_weights;
+  std::optional<double> ld_alpha;
+  std::string f_divergence_type = "reverse_kl";
+  double f_alpha_divergence_coef = 0.5;
+  bool use_weighting = false;
+  double discopop_tau = 0.05;
   std::optional<int64_t> max_length = 1024;
   std::string truncation_mode = "keep_start";
   bool use_peft = false;
@@ -49,6 +57,9 @@ struct TrlOptions {
   std::vector<std::string> lora_target_modules = {"q_proj", "v_proj"};
   bool use_rslora = false;
   bool precompute_ref_log_probs = false;
+  bool sync_ref_model = false;
+  int64_t ref_model_sync_steps = 512;
+  double ref_model_mixup_alpha = 0.6;
   bool gradient_checkpointing = true;
   std::string dtype = "float32";
   std::string eval_strategy = "no";
@@ -84,6 +95,13 @@ struct TrlOptions {
     field("label_smoothing", label_smoothing, {});
     field("loss_type", loss_type, {});
     field("loss_weights", loss_weights, {});
+    field("ld_alpha", ld_alpha, {.at_least = 0, .at_most = 1});
+    field("f_divergence_type",
+          f_divergence_type,
+          {.one_of = {"reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"}});
+    field("f_alpha_divergence_coef", f_alpha_divergence_coef, {});
+    field("use_weighting", use_weighting, {});
+    field("discopop_tau", discopop_tau, {});
     field("max_length", max_length, {});
     field("truncation_mode", truncation_mode, {.one_of = {"keep_start", "keep_end"}});
     field("use_peft", use_peft, {});
@@ -93,6 +111,9 @@ struct TrlOptions {
     field("lora_target_modules", lora_target_modules, {});
     field("use_rslora", use_rslora, {});
     field("precompute_ref_log_probs", precompute_ref_log_probs, {});
+    field("sync_ref_model", sync_ref_model, {});
+    field("ref_model_sync_steps", ref_model_sync_steps, {.at_least = 1});
+    field("ref_model_mixup_alpha", ref_model_mixup_alpha, {});
     field("gradient_checkpointing", gradient_checkpointing, {});
     field("dtype", dtype, {});
     field("eval_strategy", eval_strategy, {.one_of = {"no", "steps", "epoch"}});
@@ -165,7 +186,7 @@ void write_model(const TrlOptions& trl, RunText& out, std::vector<std::string>& 
   if (trl.dtype == "bfloat16" && trl.use_peft) {
     out.line("precision", std::string("bf16"));
   } else if (trl.dtype != "float32" && trl.dtype != "auto") {
-    warnings.push_back(fmt::format("dtype {}: model.precision stays f32", trl.dtype));
+    warnings.push_back(fmt::format("dtype {}: model.precision stays auto", trl.dtype));
   }
 }
 
@@ -174,13 +195,18 @@ void write_data(const TrlOptions& trl, RunText& out, std::vector<std::string>& w
   out.line(
       "train",
       trl.dataset_name ? std::vector<std::string>{*trl.dataset_name} : std::vector<std::string>());
-  warnings.push_back(
-      trl.dataset_name
-          ? fmt::format(
-                "dataset_name {}: attune reads files; save it as JSONL and name that file in "
-                "data.train",
-                *trl.dataset_name)
-          : "dataset_name is missing: name your JSONL file in data.train");
+  const bool is_file = trl.dataset_name &&
+                       (trl.dataset_name->ends_with(".jsonl") ||
+                        trl.dataset_name->ends_with(".json") || trl.dataset_name->ends_with(".gz"));
+  if (!is_file) {
+    warnings.push_back(
+        trl.dataset_name
+            ? fmt::format(
+                  "dataset_name {}: attune reads files; save it as JSONL and name that file in "
+                  "data.train",
+                  *trl.dataset_name)
+            : "dataset_name is missing: name your JSONL file in data.train");
+  }
   if (trl.eval_strategy == "no") {
     out.line("held_out_fraction", 0.0);
   }
@@ -218,34 +244,131 @@ void write_adapter(const TrlOptions& trl, RunText& out, std::vector<std::string>
   out.line("rslora", trl.use_rslora);
 }
 
+// A loss type of TRL's DPOConfig and the kind that computes it. What differs: docs/PAPERS.md.
+struct Loss {
+  std::string_view trl;
+  std::string_view kind;
+  std::string_view scale = "beta";  // the option that TRL's beta becomes; empty: none
+  bool smooths = false;             // TRL reads label_smoothing
+  double factor = 1;                // TRL's loss over the kind's
+  std::string_view more = {};       // further options, a line each
+};
+
+constexpr std::array kLosses{
+    Loss{.trl = "sigmoid", .kind = "dpo"},
+    Loss{.trl = "hinge", .kind = "hinge"},
+    Loss{.trl = "ipo", .kind = "ipo", .scale = "tau", .more = "    average: mean\n"},
+    Loss{.trl = "sigmoid_norm", .kind = "dpo_norm"},
+    Loss{.trl = "exo_pair", .kind = "exo", .smooths = true},
+    Loss{.trl = "nca_pair", .kind = "nca"},
+    Loss{.trl = "robust", .kind = "robust", .smooths = true},
+    Loss{.trl = "bco_pair", .kind = "bco"},
+    Loss{.trl = "sppo_hard", .kind = "sppo", .factor = 2, .more = "    targets: hard\n"},
+    Loss{.trl = "aot", .kind = "aot"},
+    Loss{.trl = "aot_unpaired", .kind = "aot_unpaired"},
+    Loss{.trl = "apo_zero", .kind = "apo_zero"},
+    Loss{.trl = "apo_down", .kind = "apo_down"},
+    Loss{.trl = "discopop", .kind = "discopop"},
+    Loss{.trl = "sft", .kind = "nll", .scale = ""},
+};
+
+// The loss, and what TRL's switches of the sigmoid loss make of it.
+Loss loss_of(const TrlOptions& trl,
+             const std::string& type,
+             std::string_view where,
+             std::string& more) {
+  const auto found = std::ranges::find(kLosses, type, &Loss::trl);
+  if (found == kLosses.end()) {
+    std::vector<std::string_view> names;
+    std::ranges::transform(kLosses, std::back_inserter(names), &Loss::trl);
+    throw Error(fmt::format("{}: loss_type {} has no counterpart.{} Known: {}",
+                            where,
+                            quoted_for_message(type),
+                            did_you_mean(type, names),
+                            fmt::join(names, ", ")));
+  }
+  Loss loss = *found;
+  more = loss.more;
+  const bool diverges = trl.f_divergence_type != "reverse_kl";
+  const int switches = (diverges ? 1 : 0) + (trl.use_weighting ? 1 : 0) + (trl.ld_alpha ? 1 : 0);
+  check(
+      switches == 0 || (switches == 1 && type == "sigmoid"),
+      "{}: f_divergence_type, use_weighting and ld_alpha have a counterpart one by one and in the "
+      "sigmoid loss only, got {}",
+      where,
+      type);
+  if (trl.ld_alpha) {
+    loss.kind = "ld_dpo";
+    more = fmt::format("    alpha: {}\n", *trl.ld_alpha);
+  } else if (trl.use_weighting) {
+    loss.kind = "wpo";
+  } else if (diverges) {
+    loss.kind = "f_dpo";
+    // TRL's coefficient is 1 - the paper's alpha.
+    more =
+        trl.f_divergence_type == "alpha_divergence"
+            ? fmt::format("    divergence: alpha\n    alpha: {}\n", 1 - trl.f_alpha_divergence_coef)
+            : fmt::format("    divergence: {}\n",
+                          trl.f_divergence_type == "js_divergence" ? "js" : "forward_kl");
+  } else if (type == "discopop") {
+    more = fmt::format("    tau: {}\n", trl.discopop_tau);
+  }
+  return loss;
+}
+
 void write_objective(const TrlOptions& trl,
                      const Section& root,
                      RunText& out,
                      std::vector<std::string>& warnings) {
   const Section* losses = root.find("loss_type");
+  const std::string_view where = losses == nullptr ? root.where : losses->where;
   check(trl.loss_weights.empty() || trl.loss_weights.size() == trl.loss_type.size(),
         "{}: loss_weights has {} entries for {} of loss_type",
         root.where,
         trl.loss_weights.size(),
         trl.loss_type.size());
+  const double smoothing = trl.label_smoothing.value_or(0);
   out.section("objective");
   for (size_t i = 0; i < trl.loss_type.size(); ++i) {
-    check(trl.loss_type[i] == "sigmoid",
-          "{}: loss_type {} has no counterpart; attune knows sigmoid (as dpo)",
-          losses == nullptr ? root.where : losses->where,
-          quoted_for_message(trl.loss_type[i]));
-    out.raw("  - kind: dpo\n");
+    std::string more;
+    const Loss loss = loss_of(trl, trl.loss_type[i], where, more);
+    out.raw(fmt::format("  - kind: {}\n", loss.kind));
+    std::optional<double> weight = 1;
     if (!trl.loss_weights.empty()) {
-      out.raw(fmt::format("    weight: {}\n", trl.loss_weights[i]));
+      weight = parse_number(trl.loss_weights[i]);
+      check(weight.has_value(),
+            "{}: loss_weights must be numbers, got {}",
+            root.where,
+            quoted_for_message(trl.loss_weights[i]));
     }
-    out.raw(fmt::format("    beta: {}\n", trl.beta));
-    if (trl.label_smoothing.value_or(0) > 0) {
-      out.raw(fmt::format("    label_smoothing: {}\n", *trl.label_smoothing));
+    if (*weight * loss.factor != 1) {
+      out.raw(fmt::format("    weight: {}\n", *weight * loss.factor));
     }
-  }
-  if (trl.label_smoothing.value_or(0) > 0) {
-    warnings.push_back(
-        "label_smoothing: TRL ignores it in the sigmoid loss since 0.29; attune applies it");
+    if (!loss.scale.empty()) {
+      out.raw(fmt::format("    {}: {}\n", loss.scale, trl.beta));
+    }
+    const bool applies = loss.smooths || loss.kind == "dpo";
+    if (smoothing > 0 && applies) {
+      out.raw(fmt::format("    label_smoothing: {}\n", smoothing));
+    } else if (smoothing > 0) {
+      warnings.push_back(
+          fmt::format("label_smoothing has no counterpart with loss_type {}", loss.trl));
+    } else if (loss.smooths) {
+      check(loss.kind != "exo",
+            "{}: loss_type exo_pair needs label_smoothing above 0; TRL advises 1e-3",
+            where);
+      out.raw("    label_smoothing: 0\n");
+    }
+    if (smoothing > 0 && loss.trl == "sigmoid") {
+      warnings.push_back(
+          "label_smoothing: TRL ignores it in the sigmoid loss since 0.29; attune applies it");
+    }
+    if (loss.kind == "nll") {
+      warnings.push_back(
+          "loss_type sft: TRL's mean is over all tokens of a batch, attune's over each "
+          "completion's");
+    }
+    out.raw(more);
   }
 }
 
@@ -319,9 +442,15 @@ TrlImport import_trl(std::string_view text, std::string_view name) {
   write_data(trl, out, result.warnings);
   write_adapter(trl, out, result.warnings);
   write_objective(trl, root, out, result.warnings);
-  if (trl.precompute_ref_log_probs) {
+  if (trl.precompute_ref_log_probs || trl.sync_ref_model) {
     out.section("reference");
+  }
+  if (trl.precompute_ref_log_probs) {
     out.line("kind", std::string("cached"));
+  }
+  if (trl.sync_ref_model) {
+    out.line("sync_every", trl.ref_model_sync_steps);
+    out.line("sync_mix", trl.ref_model_mixup_alpha);
   }
   write_optim(trl, out, result.warnings);
   write_train(trl, out, result.warnings);

@@ -9,7 +9,7 @@
 #include "attune/config/resolve.h"
 #include "attune/config/scalar.h"
 #include "attune/core/random.h"
-#include "attune/objective/dpo_options.h"
+#include "attune/objective/dpo.h"
 
 #include "tests/config/message.h"
 
@@ -79,6 +79,19 @@ TEST(ReadFields, AListFromAFlagIsCutAtCommas) {
   EXPECT_THAT(read_fields<EveryType>(root, "every").list, ElementsAre("a", "b"));
   set(root, "list", "", "--every.list");
   EXPECT_TRUE(read_fields<EveryType>(root, "every").list.empty());
+}
+
+TEST(ReadFields, AListFromAFlagMayStandInBrackets) {
+  const auto list_of = [](std::string_view flag) {
+    Section root = parse_run_file("", "f");
+    set(root, "list", flag, "--every.list");
+    return read_fields<EveryType>(root, "every").list;
+  };
+  EXPECT_THAT(list_of("[a,b]"), ElementsAre("a", "b"));
+  EXPECT_THAT(list_of("[a, \"b c\" , 'd']"), ElementsAre("a", "b c", "d"));
+  EXPECT_THAT(list_of("[]"), ElementsAre());
+  EXPECT_THAT(list_of("[a"), ElementsAre("[a"));
+  EXPECT_THAT(list_of("a, b"), ElementsAre("a", " b"));
 }
 
 TEST(ReadFields, AnUnknownKeyNamesTheNearest) {

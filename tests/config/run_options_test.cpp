@@ -39,7 +39,8 @@ TEST(ReadRun, ErrorsInATermNameTheKind) {
   EXPECT_EQ(read_message("objective:\n  - kind: dpo\n    weight: 0\n"),
             "run.yaml:3:5: objective.weight must be > 0, got 0");
   EXPECT_EQ(read_message("objective:\n  - beta: 0.2\n"),
-            "run.yaml:2:5: this objective has no kind. Add kind: dpo");
+            "run.yaml:2:5: this objective has no kind. Add kind: dpo, or another of attune config "
+            "objectives");
   EXPECT_EQ(read_message("objective: []\n"),
             "run.yaml:1:12: objective needs at least one entry. Write [{kind: dpo}]");
 }
@@ -131,18 +132,36 @@ TEST(CheckRun, OptionsThatFightAreBothNamed) {
         EXPECT_THAT(message, HasSubstr(first));
         EXPECT_THAT(message, HasSubstr(second));
       };
-  expect_both({{"adapter.kind", "none"}, {"model.precision", "bf16"}},
-              "adapter.kind none",
-              "model.precision f32");
+  expect_both(
+      {{"adapter.kind", "none"}, {"model.precision", "bf16"}}, "adapter.kind none", "too coarse");
   expect_both({{"adapter.kind", "none"}, {"adapter.rank", "16"}}, "adapter.rank", "kind none");
   expect_both({{"reference.kind", "model"}}, "reference.kind model", "reference.path");
   expect_both({{"reference.path", "r"}}, "reference.path", "reference.kind auto");
   expect_both({{"reference.kind", "base"}, {"adapter.kind", "none"}}, "base", "adapter.kind");
   expect_both({{"reference.kind", "none"}}, "objective dpo", "reference.kind is none");
+  expect_both({{"reference.kind", "models"}}, "reference.kind models", "reference.paths, got 0");
+  expect_both({{"reference.paths", "a,b"}}, "reference.paths", "reference.kind auto");
+  expect_both({{"reference.mix", "mrpo"}}, "reference.mix", "reference.kind auto");
+  expect_both({{"reference.kind", "models"}, {"reference.paths", "a,b"}, {"reference.path", "c"}},
+              "reference.path ",
+              "reference.kind models");
+  expect_both({{"reference.sync_mix", "0.5"}}, "reference.sync_mix", "reference.sync_every");
+  expect_both({{"reference.sync_every", "5"}, {"reference.kind", "cached"}},
+              "reference.sync_every",
+              "reference.kind is cached");
+  expect_both(
+      {{"reference.sync_every", "5"}, {"reference.kind", "models"}, {"reference.paths", "a,b"}},
+      "reference.sync_every",
+      "reference.kind is models");
+  expect_both({{"reference.sync_every", "5"}, {"train.early_stop_patience", "2"}},
+              "reference.sync_every",
+              "train.early_stop_patience");
   expect_both({{"train.output", "./m"}}, "train.output", "model.path");
   expect_both({{"data.max_completion_tokens", "1024"}},
               "data.max_completion_tokens",
               "data.max_tokens = 1024");
+  expect_both({{"data.tag_temperature", "3"}}, "data.tag_temperature 3", "data.tag");
+  EXPECT_THAT(check_message({{"data.values", "cost,cost"}}), HasSubstr("data.values names"));
   expect_both({{"data.held_out_fraction", "0"}, {"train.early_stop_patience", "2"}},
               "train.early_stop_patience 2",
               "data.held_out_fraction");
@@ -150,6 +169,68 @@ TEST(CheckRun, OptionsThatFightAreBothNamed) {
               "train.eval_every 2",
               "data.held_out_fraction");
   EXPECT_THAT(check_message({{"adapter.targets", ""}}), HasSubstr("adapter.targets is empty"));
+}
+
+TEST(CheckRun, RobustWeightsAreRefusedWhereNoItemHasALossOfItsOwn) {
+  const auto with = [](const std::string& kind) {
+    return check_message(
+        {{"data.tag", "task"}, {"data.group_robust", "0.1"}, {"objective.kind", kind}});
+  };
+  EXPECT_EQ(with("dr_dpo"),
+            "run.yaml: data.group_robust 0.1 weighs tags by the losses of their items, and "
+            "objective dr_dpo gives every item the whole step's. Take another kind, or set "
+            "data.group_robust: 0");
+  EXPECT_THAT(with("aot_unpaired"), HasSubstr("objective aot_unpaired gives every item"));
+  EXPECT_EQ(with("aot"), "no error");
+  EXPECT_EQ(with("beta_dpo"), "no error");
+  EXPECT_EQ(check_message({{"objective.kind", "dr_dpo"}}), "no error");
+}
+
+TEST(CheckRun, OptionsOfATermAreCheckedTogether) {
+  EXPECT_EQ(check_message({{"objective.kind", "kto"},
+                           {"objective.desirable_weight", "0"},
+                           {"objective.undesirable_weight", "0"}}),
+            "kto.desirable_weight and kto.undesirable_weight are both 0: there is nothing to "
+            "learn. Set one of them above 0");
+  EXPECT_EQ(check_message({{"objective.kind", "kto"}, {"objective.desirable_weight", "0"}}),
+            "no error");
+}
+
+TEST(CheckRun, SharesOfReferencesAreOnesThatSumToOne) {
+  const auto with = [](const std::string& weights) {
+    return check_message(
+        {{"reference.kind", "models"}, {"reference.paths", "a,b"}, {"reference.weights", weights}});
+  };
+  EXPECT_EQ(with("0.7,0.3"), "no error");
+  EXPECT_EQ(with(""), "no error");
+  EXPECT_EQ(with("0.7"),
+            "run.yaml: reference.weights has 1 numbers for the 2 of reference.paths; give one for "
+            "each, or none");
+  EXPECT_EQ(with("0.7,0.4"), "run.yaml: reference.weights must sum to 1, got 1.1");
+  EXPECT_EQ(with("1.5,-0.5"), "run.yaml: reference.weights must be numbers above 0, got -0.5");
+  EXPECT_EQ(with("0.7,0.3x"), "run.yaml: reference.weights must be numbers above 0, got 0.3x");
+  ReferenceOptions four;
+  four.paths = {"a", "b", "c", "d"};
+  EXPECT_THAT(reference_weights(four), ElementsAre(0.25, 0.25, 0.25, 0.25));
+}
+
+std::string chosen(const std::vector<Flag>& flags) {
+  const RunOptions run = read_run_text(kGood, "run.yaml", flags);
+  check_run(run);
+  const ReferenceChoice choice = choose_reference(reference_question(run));
+  return choice.options.path.empty() ? choice.text() : choice.options.path + ": " + choice.text();
+}
+
+TEST(ChooseReference, AutoIsWhatTheRunNeeds) {
+  EXPECT_EQ(chosen({}), "base");
+  EXPECT_EQ(chosen({{"adapter.kind", "none"}}), "cached");
+  EXPECT_EQ(chosen({{"reference.kind", "cached"}}), "cached");
+  EXPECT_EQ(chosen({{"reference.sync_every", "5"}}), "base, pulled to the policy every 5 steps");
+  EXPECT_EQ(chosen({{"reference.sync_every", "5"}, {"adapter.kind", "none"}}),
+            "m: model (a second copy of the starting weights, which reference.sync_every pulls "
+            "along), pulled to the policy every 5 steps");
+  EXPECT_EQ(chosen({{"reference.kind", "models"}, {"reference.paths", "a,b"}}),
+            "2 models, geometric mean");
 }
 
 TEST(ImportTrl, GivesARunFileWithTrlsDefaults) {
@@ -184,9 +265,64 @@ TEST(ImportTrl, WithoutPeftEveryWeightIsTrained) {
   EXPECT_EQ(run.batch.comparisons, 8);
 }
 
-TEST(ImportTrl, AnotherLossIsRefused) {
-  EXPECT_EQ(message_of([] { config::import_trl("loss_type: [ipo]\n", "dpo.yaml"); }),
-            "dpo.yaml:1:12: loss_type ipo has no counterpart; attune knows sigmoid (as dpo)");
+TEST(ImportTrl, AReferenceThatMovesKeepsMoving) {
+  const auto reference = [](const char* text) {
+    return read_run_text(config::import_trl(text, "dpo.yaml").yaml, "imported").reference;
+  };
+  EXPECT_EQ(reference("ref_model_sync_steps: 64\n").sync_every, 0);
+  EXPECT_EQ(reference("sync_ref_model: true\n").sync_every, 512);
+  EXPECT_EQ(reference("sync_ref_model: true\n").sync_mix, 0.6);
+  EXPECT_EQ(reference("{sync_ref_model: true, ref_model_sync_steps: 64}").sync_every, 64);
+  EXPECT_EQ(reference("{sync_ref_model: true, ref_model_mixup_alpha: 1.0}").sync_mix, 1);
+}
+
+TEST(ImportTrl, EveryLossBecomesTheKindThatComputesIt) {
+  const auto objective = [](const std::string& text) {
+    std::string kinds;
+    for (const auto& term :
+         read_run_text(config::import_trl(text, "dpo.yaml").yaml, "imported").objective) {
+      kinds += fmt::format("{}{}*{}", kinds.empty() ? "" : " + ", term.weight, term.kind);
+    }
+    return kinds;
+  };
+  EXPECT_EQ(objective("loss_type: [sigmoid, bco_pair, sft]\nloss_weights: [0.8, 0.2, 1.0]\n"),
+            "0.8*dpo + 0.2*bco + 1*nll");
+  EXPECT_EQ(objective("loss_type: sppo_hard\n"), "2*sppo");
+  EXPECT_EQ(objective("ld_alpha: 0.3\n"), "1*ld_dpo");
+  EXPECT_EQ(objective("use_weighting: true\n"), "1*wpo");
+  for (const char* type : {"hinge",
+                           "ipo",
+                           "sigmoid_norm",
+                           "nca_pair",
+                           "robust",
+                           "aot",
+                           "aot_unpaired",
+                           "apo_zero",
+                           "apo_down",
+                           "discopop"}) {
+    EXPECT_EQ(objective(fmt::format("loss_type: {}\n", type)).substr(0, 2), "1*") << type;
+  }
+  const auto options = [](const std::string& text) {
+    return read_run_text(config::import_trl(text, "dpo.yaml").yaml, "imported")
+        .objective[0]
+        .options;
+  };
+  EXPECT_EQ(std::get<objective::IpoOptions>(options("loss_type: ipo\nbeta: 0.3\n")).tau, 0.3);
+  EXPECT_EQ(std::get<objective::ExoOptions>(options("loss_type: exo_pair\nlabel_smoothing: 0.01\n"))
+                .label_smoothing,
+            0.01);
+  const auto f_dpo = std::get<objective::FDpoOptions>(
+      options("f_divergence_type: alpha_divergence\nf_alpha_divergence_coef: 0.3\n"));
+  EXPECT_EQ(f_dpo.divergence, "alpha");
+  EXPECT_NEAR(f_dpo.alpha, 0.7, 1e-12);
+}
+
+TEST(ImportTrl, AnUnknownLossIsRefused) {
+  EXPECT_THAT(message_of([] { config::import_trl("loss_type: [kto_pair]\n", "dpo.yaml"); }),
+              HasSubstr("dpo.yaml:1:12: loss_type kto_pair has no counterpart."));
+  EXPECT_THAT(
+      message_of([] { config::import_trl("loss_type: ipo\nuse_weighting: true\n", "dpo.yaml"); }),
+      HasSubstr("in the sigmoid loss only, got ipo"));
 }
 
 TEST(ImportTrl, AWrongTypeNamesItsPlace) {
