@@ -10,6 +10,7 @@
 
 #include "attune/core/error.h"
 #include "attune/core/hash.h"
+#include "attune/core/stop.h"
 #include "attune/data/cache_format.h"
 #include "attune/data/cache_report.h"
 #include "attune/data/cache_writer.h"
@@ -212,11 +213,15 @@ std::string cache_key(const DataOptions& options,
     const std::vector<text::Message> sample = {{"user", "a"}, {"assistant", "b"}};
     hasher.add(chat_template->name()).add(chat_template->render(sample, false));
   }
-  hasher.add(options.max_tokens).add(options.max_completion_tokens.value_or(0));
+  hasher.add(options.window()).add(options.max_completion_tokens.value_or(0));
   hasher.add(options.truncation).add(options.long_completion).add(options.on_bad_row);
   hasher.add(options.format).add(int64_t{options.add_eos}).add(options.add_bos);
   for (const auto& [field, column] : options.columns) {
     hasher.add(field).add(column);
+  }
+  hasher.add(options.tag).add(static_cast<int64_t>(options.values.size()));
+  for (const std::string& name : options.values) {
+    hasher.add(name);
   }
   for (const std::string& file : files) {
     hasher.add(file);
@@ -264,6 +269,9 @@ BuildReport write_cache(const DataOptions& options,
     encode_batch(encoder, batch);
     write_batch(batch, options.on_bad_row == "skip", writer, report);
     watcher.progress("tokenising", report.rows, 0);
+    if (stop_requested()) {
+      throw Stopped();
+    }
     if (!following.valid()) {
       break;
     }

@@ -33,7 +33,10 @@ void check_cache(const std::filesystem::path& path) {
   do {
     const std::string piece =
         read_bytes(file, static_cast<size_t>(std::min<uint64_t>(left, kCachePiece)), path);
-    check(!first || piece.starts_with(kCacheMagic), "{}: this is no token cache", path.string());
+    check(!first || piece.starts_with(kCacheName), "{}: this is no token cache", path.string());
+    check(!first || piece.starts_with(kCacheMagic),
+          "{}: the cache is of another version of attune",
+          path.string());
     first = false;
     checksum.add(piece);
     left -= piece.size();

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include <fcntl.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include "attune/core/error.h"
@@ -15,6 +16,15 @@ namespace {
 
 std::string reason() {
   return std::error_code(errno, std::generic_category()).message();
+}
+
+uint32_t flags_of(const EncodedGroup& group) {
+  const GroupItems items = items_of(group);
+  return (group.labels.empty() ? 0U : kHasLabels) | (group.scores.empty() ? 0U : kHasScores) |
+         (group.values.empty() ? 0U : kHasValues) | (items.compared ? kCompared : 0U) |
+         (items.desirable ? kDesirable : 0U) | (items.undesirable ? kUndesirable : 0U) |
+         (items.ranked ? kRanked : 0U) | (items.scored ? kScored : 0U) |
+         (group.label_weights.empty() ? 0U : kHasLabelWeights);
 }
 
 /// A file beside `path` that has no name: the system removes it however the process ends.
@@ -58,6 +68,47 @@ void CacheWriter::flush() {
   piece_.clear();
 }
 
+uint32_t CacheWriter::number_of(const std::string& tag, std::string_view where) {
+  if (tag.empty()) {
+    return 0;
+  }
+  const auto [at, is_new] = tags_.try_emplace(tag, static_cast<uint32_t>(tags_.size() + 1));
+  if (is_new) {
+    check(
+        tags_.size() <= kMaxTags,
+        "{}: \"{}\" is the tag after {} others. Name a column in data.tag that says a row's group",
+        where,
+        tag,
+        kMaxTags);
+    tag_names_.push_back(tag);
+  }
+  return at->second;
+}
+
+void CacheWriter::write_numbers(const EncodedGroup& group) {
+  const size_t K = group.completions.size();
+  const auto right = [K](const auto& list) { return list.empty() || list.size() == K; };
+  ensure(right(group.scores) && right(group.labels) && right(group.label_weights),
+         "CacheWriter: numbers for {} of them",
+         K);
+  write(group.scores.data(), group.scores.size() * sizeof(float));
+  if (footer_.num_groups == 1) {
+    for (const auto& [name, unused] : group.values) {
+      values_.push_back(name);
+    }
+  }
+  ensure(group.values.size() == values_.size(), "CacheWriter: {} values", group.values.size());
+  for (const std::string& name : values_) {
+    const auto numbers = group.values.find(name);
+    ensure(numbers != group.values.end() && numbers->second.size() == K,
+           "CacheWriter: no value {}",
+           name);
+    write(numbers->second.data(), K * sizeof(float));
+  }
+  write(group.label_weights.data(), group.label_weights.size() * sizeof(float));
+  write(group.labels.data(), group.labels.size());
+}
+
 void CacheWriter::add(const EncodedGroup& group, uint64_t prompt_hash, std::string_view where) {
   IndexRecord record;
   record.offset = offset_;
@@ -68,10 +119,11 @@ void CacheWriter::add(const EncodedGroup& group, uint64_t prompt_hash, std::stri
   record.num_completions = static_cast<uint32_t>(group.completions.size());
   record.num_comparisons = static_cast<uint32_t>(group.comparisons.size());
   record.where_size = static_cast<uint32_t>(where.size());
-  check(std::fwrite(&record, sizeof record, 1, index_.get()) == 1,
-        "{}: cannot be written: {}. Free some space or set data.cache_dir",
-        path_,
-        reason());
+  record.tag = number_of(group.tag, where);
+  record.flags = flags_of(group);
+  const bool written = std::fwrite(&record, sizeof record, 1, index_.get()) == 1;
+  check(
+      written, "{}: cannot be written: {}. Free some space or set data.cache_dir", path_, reason());
   footer_.num_groups += 1;
   footer_.total_tokens += record.num_tokens;
   footer_.total_comparisons += record.num_comparisons;
@@ -87,6 +139,7 @@ void CacheWriter::add(const EncodedGroup& group, uint64_t prompt_hash, std::stri
   }
   static_assert(sizeof(EncodedComparison) == 16);
   write(group.comparisons.data(), group.comparisons.size() * sizeof(EncodedComparison));
+  write_numbers(group);
   write(where.data(), where.size());
   constexpr std::array<char, 8> kZeros = {};
   write(kZeros.data(), (4 - offset_ % 4) % 4);
@@ -107,8 +160,16 @@ void CacheWriter::write_index() {
         path_);
 }
 
+void CacheWriter::write_names() {
+  const nlohmann::json names = {{"values", values_}, {"tags", tag_names_}};
+  const std::string text = names.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  footer_.names_size = text.size();
+  write(text.data(), text.size());
+}
+
 void CacheWriter::finish(std::string_view report) {
   write_index();
+  write_names();
   footer_.report_size = report.size();
   write(report.data(), report.size());
   write(&footer_, sizeof footer_ - sizeof footer_.checksum);

@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "attune/core/file.h"
 #include "attune/core/hash.h"
@@ -23,7 +25,8 @@ class CacheWriter {
   /// @throws Error if the folder cannot be written.
   CacheWriter(const std::filesystem::path& path, std::string_view key);
 
-  /// Appends a group. @throws Error if the disk is full.
+  /// Appends a group; all groups have the same values.
+  /// @throws Error if the disk is full, or there are more different tags than kMaxTags.
   void add(const EncodedGroup& group, uint64_t prompt_hash, std::string_view where);
   /// Appends index, report and footer, and gives the file its name.
   void finish(std::string_view report);
@@ -37,6 +40,9 @@ class CacheWriter {
 
   void write(const void* bytes, size_t size);
   void write_index();
+  void write_names();
+  uint32_t number_of(const std::string& tag, std::string_view where);
+  void write_numbers(const EncodedGroup& group);
   void flush();
 
   AtomicFile file_;
@@ -46,6 +52,9 @@ class CacheWriter {
   std::string piece_;    ///< Bytes that are not written yet; at most kCachePiece.
   uint64_t offset_ = 0;  ///< Bytes given to write() so far.
   CacheFooter footer_;
+  std::map<std::string, uint32_t> tags_;  ///< With their numbers, from 1 on.
+  std::vector<std::string> tag_names_;    ///< In the order of their numbers.
+  std::vector<std::string> values_;       ///< Names of the values, of the first group.
 };
 
 }  // namespace attune::data

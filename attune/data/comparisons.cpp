@@ -143,9 +143,14 @@ std::vector<double> read_numbers(const Row& row, std::string_view field, size_t 
     if (!entry.is_number()) {
       row.wrong_type(field, "a list of numbers", entry);
     }
-    numbers.push_back(entry.get<double>());
+    numbers.push_back(read_number(row, row.column(field), entry));
   }
   return numbers;
+}
+
+double read_weight(const Row& row) {
+  const std::optional<double> weight = row.number("weight");
+  return weight ? checked(row, "weight", *weight) : 1.0;
 }
 
 std::vector<Comparison> pair_comparison(const Row& row) {

@@ -21,6 +21,10 @@ std::vector<Comparison> score_comparisons(const Row& row, const std::vector<doub
 /// Every pair of the ranking, `count` (count - 1) / 2 of them.
 std::vector<Comparison> ranking_comparisons(const Row& row, size_t count);
 
+/// The row's weight of one comparison or label, 1 if it has none.
+/// @throws RowError  If it is no number, below 0 or beyond 1e9.
+double read_weight(const Row& row);
+
 /// The index pairs of winners and losers.
 std::vector<Comparison> index_comparisons(const Row& row, size_t count);
 

@@ -1,6 +1,7 @@
 #include "attune/data/encoder.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "attune/core/hash.h"
@@ -36,6 +37,32 @@ std::vector<int32_t> find_anchor(const text::Tokenizer& tokenizer) {
 bool adds_bos(const text::Tokenizer& tokenizer) {
   const std::vector<int32_t> ids = tokenizer.encode("a", {.add_special = true});
   return tokenizer.bos() && !ids.empty() && ids.front() == *tokenizer.bos();
+}
+
+/// Labels, scores and values of the completions, each a list only if there is one.
+void encode_numbers(const PreferenceGroup& group, EncodedGroup& encoded) {
+  const size_t K = group.completions.size();
+  for (size_t k = 0; k < K; ++k) {
+    const Completion& completion = group.completions[k];
+    if (completion.label) {
+      encoded.labels.resize(K, 0);
+      encoded.labels[k] = *completion.label ? 1 : -1;
+      if (completion.label_weight != 1) {
+        encoded.label_weights.resize(K, 1);
+        encoded.label_weights[k] = static_cast<float>(completion.label_weight);
+      }
+    }
+    if (completion.score) {
+      encoded.scores.resize(K, std::numeric_limits<float>::quiet_NaN());
+      encoded.scores[k] = static_cast<float>(*completion.score);
+    }
+    for (const auto& [column, value] : completion.values) {
+      std::vector<float>& numbers = encoded.values[column];
+      numbers.resize(K, std::numeric_limits<float>::quiet_NaN());
+      numbers[k] = static_cast<float>(value);
+    }
+  }
+  encoded.tag = group.tag;
 }
 
 bool same_tokens(const EncodedGroup& group) {
@@ -74,6 +101,7 @@ Encoded Encoder::encode(const PreferenceGroup& group) const {
                                          static_cast<float>(one.probability),
                                          static_cast<float>(one.weight)});
   }
+  encode_numbers(group, encoded.group);
   Truncation truncation = truncate(encoded.group, options_, tokenizer_.bos());
   encoded.truncated = truncation.cut;
   encoded.dropped = std::move(truncation.dropped);

@@ -16,7 +16,7 @@ namespace attune::data {
 class JsonArrayReader : public Reader {
  public:
   JsonArrayReader(const std::filesystem::path& path, const DataOptions& options)
-      : source_(path), schema_(options.columns) {}
+      : source_(path), schema_(options) {}
   std::optional<PreferenceGroup> next() override;
 
  private:

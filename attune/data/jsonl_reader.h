@@ -13,7 +13,7 @@ namespace attune::data {
 class JsonlReader : public Reader {
  public:
   JsonlReader(const std::filesystem::path& path, const DataOptions& options)
-      : source_(path), schema_(options.columns) {}
+      : source_(path), schema_(options) {}
   std::optional<PreferenceGroup> next() override;
 
  private:

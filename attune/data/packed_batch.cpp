@@ -51,9 +51,48 @@ void append_comparisons(PackedBatch& batch, const EncodedGroup& group, int32_t f
   }
 }
 
+/// Labels, their weights, scores and values of the group's completions; what it has none of stays
+/// "not said".
+void append_numbers(PackedBatch& batch, const EncodedGroup& group, size_t g) {
+  const size_t K = group.completions.size();
+  const size_t S = batch.sequences.size();
+  const auto append = [&](auto& list, const auto& own, auto unknown, std::string_view what) {
+    ensure(own.empty() || own.size() == K, "pack: group {} has {} {}", g, own.size(), what);
+    list.resize(S - K, unknown);
+    list.insert(list.end(), own.begin(), own.end());
+    list.resize(S, unknown);
+  };
+  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+  append(batch.desirable, group.labels, int8_t{0}, "labels");
+  append(batch.label_weight, group.label_weights, 1.0F, "label weights");
+  append(batch.score, group.scores, kNone, "scores");
+  for (const auto& [column, numbers] : group.values) {
+    append(batch.values[column], numbers, kNone, column);
+  }
+}
+
+/// Every list as long as there are sequences.
+void fill_up(PackedBatch& batch) {
+  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+  const size_t S = batch.sequences.size();
+  batch.desirable.resize(S, 0);
+  batch.label_weight.resize(S, 1);
+  batch.score.resize(S, kNone);
+  batch.mismatched.resize(S, false);
+  for (auto& [column, numbers] : batch.values) {
+    numbers.resize(S, kNone);
+  }
+}
+
 }  // namespace
 
-PackedBatch pack(std::span<const EncodedGroup> groups, std::span<const int64_t> indices) {
+PackedBatch pack(std::span<const EncodedGroup> groups,
+                 std::span<const int64_t> indices,
+                 std::span<const std::vector<int32_t>> strangers) {
+  ensure(strangers.empty() || strangers.size() == groups.size(),
+         "pack: {} strangers for {} groups",
+         strangers.size(),
+         groups.size());
   ensure(indices.empty() || indices.size() == groups.size(),
          "pack: {} indices for {} groups",
          indices.size(),
@@ -61,6 +100,9 @@ PackedBatch pack(std::span<const EncodedGroup> groups, std::span<const int64_t> 
   int64_t total = 0;
   for (const EncodedGroup& group : groups) {
     total += group.num_tokens();
+  }
+  for (const std::vector<int32_t>& stranger : strangers) {
+    total += static_cast<int64_t>(stranger.size());
   }
   ensure(total <= std::numeric_limits<int32_t>::max(), "pack: {} tokens in one batch", total);
 
@@ -72,22 +114,33 @@ PackedBatch pack(std::span<const EncodedGroup> groups, std::span<const int64_t> 
     const EncodedGroup& group = groups[g];
     ensure(!group.prompt.empty(), "pack: group {} has no prompt token", g);
     batch.groups.push_back(indices.empty() ? static_cast<int64_t>(g) : indices[g]);
+    batch.tags.push_back(group.tag);
 
     uint64_t ordinal = 0;  // of the segment within its group
     const auto first_sequence = static_cast<int32_t>(batch.sequences.size());
     const auto prompt_size = static_cast<int32_t>(group.prompt.size());
     const int32_t prompt =
         append_segment(batch, group.prompt, /*parent=*/-1, 0, random_word(group.key, ordinal));
-    for (const std::vector<int32_t>& completion : group.completions) {
+    const auto append_completion = [&](const std::vector<int32_t>& completion) {
       ensure(!completion.empty(), "pack: group {} has an empty completion", g);
       ++ordinal;
       const int32_t segment =
           append_segment(batch, completion, prompt, prompt_size, random_word(group.key, ordinal));
       batch.sequences.push_back({segment, static_cast<int32_t>(g)});
       append_scored_rows(batch, static_cast<int32_t>(batch.sequences.size()) - 1);
+    };
+    for (const std::vector<int32_t>& completion : group.completions) {
+      append_completion(completion);
     }
     append_comparisons(batch, group, first_sequence);
+    append_numbers(batch, group, g);
+    if (!strangers.empty()) {
+      append_completion(strangers[g]);
+      batch.mismatched.resize(batch.sequences.size(), false);
+      batch.mismatched.back() = true;
+    }
   }
+  fill_up(batch);
   return batch;
 }
 

@@ -7,7 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "attune/data/encoded_group.h"
@@ -52,7 +54,14 @@ struct PackedBatch {
   std::vector<float> probability;  ///< [P] that the winner is preferred, in [0, 1].
   std::vector<float> weight;       ///< [P] of the comparison in the loss, 0 or more.
 
-  std::vector<int64_t> groups;  ///< Index in the data set of each packed group.
+  std::vector<int8_t> desirable;    ///< [S] 1 desirable, -1 undesirable, 0 not said.
+  std::vector<float> label_weight;  ///< [S] of `desirable` in the loss, 0 or more.
+  std::vector<float> score;         ///< [S] NaN: not scored.
+  std::vector<bool> mismatched;  ///< [S] another prompt's completion, there for an estimate only.
+  std::map<std::string, std::vector<float>> values;  ///< By column: [S], NaN: none.
+
+  std::vector<int64_t> groups;    ///< Index in the data set of each packed group.
+  std::vector<std::string> tags;  ///< Tag of each packed group; empty: none.
 
   [[nodiscard]] int64_t num_tokens() const {
     return static_cast<int64_t>(tokens.size());
@@ -67,10 +76,14 @@ struct PackedBatch {
 
 /// Packs the groups in the order given.
 ///
-/// @param indices  Index in the data set of each group; empty: 0, 1, 2, ...
+/// @param indices   Index in the data set of each group; empty: 0, 1, 2, ...
+/// @param strangers  For each group, a completion of another prompt that is packed after its own,
+///                   in no comparison and marked as mismatched; empty: none for any group.
 /// @throws InternalError  If a group has no prompt token, a completion none, a comparison names no
 ///                        completion of its group, or the batch outgrows 2^31 - 1 tokens.
-PackedBatch pack(std::span<const EncodedGroup> groups, std::span<const int64_t> indices = {});
+PackedBatch pack(std::span<const EncodedGroup> groups,
+                 std::span<const int64_t> indices = {},
+                 std::span<const std::vector<int32_t>> strangers = {});
 
 /// Cuts the groups of one step into micro-batches of at most `max_tokens` packed tokens: first-fit
 /// decreasing, the same for the same input. Every group is in exactly one micro-batch; one larger

@@ -42,7 +42,9 @@ std::string_view PieceSource::next() {
   const int got =
       ::gzread(self.file, self.buffer.data(), static_cast<unsigned>(self.buffer.size()));
   int code = Z_OK;
-  const char* reason = ::gzerror(self.file, &code);
+  std::string_view reason = ::gzerror(self.file, &code);
+  const std::string own = self.path.string() + ": ";  // zlib names the file first
+  reason.remove_prefix(reason.starts_with(own) ? own.size() : 0);
   // A file cut inside a member gives its last bytes first and the error with them.
   check(got >= 0 && (code == Z_OK || code == Z_STREAM_END),
         "{}: cannot be read: {}. Is the download complete?",

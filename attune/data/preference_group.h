@@ -26,6 +26,8 @@ struct Completion {
   std::vector<text::Message> messages = {};  ///< Of a conversational group: usually one turn.
   std::optional<double> score = {};  ///< Higher is better; comparable within its group only.
   std::optional<bool> label = {};    ///< Unpaired feedback: desirable or not.
+  double label_weight = 1.0;         ///< Of the label in the loss, 0 or more.
+  std::map<std::string, double> values = {};  ///< By column of data.values; each of them is there.
 };
 
 /// One prompt with its completions.
@@ -36,6 +38,7 @@ struct PreferenceGroup {
   std::vector<Completion> completions = {};  ///< K of them, at least one.
   std::vector<Comparison> comparisons = {};
   std::map<std::string, std::string> tags = {};  ///< "task", "source", "type" of the row.
+  std::string tag = {};                          ///< What data.tag's column says; empty: no such.
   std::string where = {};                        ///< "file:line" of the row.
 };
 

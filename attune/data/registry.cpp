@@ -53,6 +53,10 @@ void check_file(const fs::path& path) {
   std::error_code failed;
   if (fs::exists(path, failed)) {
     check(!fs::is_directory(path), "{}: expected a file, got a folder", path.string());
+    // A file is read more than once: to recognise it, for its checksum, for its rows.
+    check(fs::is_regular_file(path),
+          "{}: expected a file, got a device or a pipe. Save the rows in a file",
+          path.string());
     return;
   }
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");

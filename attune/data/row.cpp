@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 
 #include <nlohmann/json.hpp>
 
@@ -137,14 +139,33 @@ Text read_text(const Row& row, std::string_view field, const json& value) {
   return text;
 }
 
+double read_number(const Row& row, std::string_view column, const json& value) {
+  if (!value.is_number()) {
+    throw RowError(row.where(),
+                   fmt::format("field \"{}\" must be a number", column),
+                   fmt::format(", got {}", io::json_type(value)));
+  }
+  const auto number = value.get<double>();
+  if (!(std::abs(number) <= static_cast<double>(std::numeric_limits<float>::max()))) {
+    throw RowError(row.where(),
+                   fmt::format("field \"{}\" holds a number that is too large", column),
+                   fmt::format(": {}", number));
+  }
+  return number;
+}
+
 const json* Row::find(std::string_view field) const {
   for (const std::string& column : columns_.of(field)) {
-    const auto at = object_.find(column);
-    if (at != object_.end() && !at->is_null()) {
-      return &*at;
+    if (const json* value = find_column(column)) {
+      return value;
     }
   }
   return nullptr;
+}
+
+const json* Row::find_column(const std::string& name) const {
+  const auto at = object_.find(name);
+  return at == object_.end() || at->is_null() ? nullptr : &*at;
 }
 
 const std::string& Row::column(std::string_view field) const {
@@ -210,13 +231,7 @@ std::optional<std::string> Row::word(std::string_view field) const {
 
 std::optional<double> Row::number(std::string_view field) const {
   const json* value = find(field);
-  if (value == nullptr) {
-    return std::nullopt;
-  }
-  if (!value->is_number()) {
-    wrong_type(field, "a number", *value);
-  }
-  return value->get<double>();
+  return value == nullptr ? std::nullopt : std::optional(read_number(*this, column(field), *value));
 }
 
 void Row::wrong_type(std::string_view field, std::string_view expected, const json& got) const {

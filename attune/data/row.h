@@ -58,12 +58,15 @@ class Row {
   /// The value in one column of a field that is spread over several.
   [[nodiscard]] const nlohmann::json& at_column(std::string_view field,
                                                 const std::string& name) const;
+  /// The value in a column of the file, whatever the mapping; nullptr if there is none, or null.
+  [[nodiscard]] const nlohmann::json* find_column(const std::string& name) const;
   /// The column that holds a field, or the one that should.
   [[nodiscard]] const std::string& column(std::string_view field) const;
 
   /// The field as plain text or turns. @throws RowError for another type, an unknown role, ...
   [[nodiscard]] Text text(std::string_view field) const;
   [[nodiscard]] std::optional<std::string> word(std::string_view field) const;
+  /// @throws RowError also for a number beyond what a float holds.
   [[nodiscard]] std::optional<double> number(std::string_view field) const;
 
   /// @throws RowError always: `field "chosen" must be text, got a number`.
@@ -81,6 +84,10 @@ class Row {
   std::string_view where_;
   const Columns& columns_;
 };
+
+/// `value` as a number that a float holds; `column` is what messages call it.
+/// @throws RowError for anything else.
+double read_number(const Row& row, std::string_view column, const nlohmann::json& value);
 
 /// `value` as text or turns; `field` is what messages call it. For lists of such values.
 Text read_text(const Row& row, std::string_view field, const nlohmann::json& value);

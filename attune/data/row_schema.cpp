@@ -9,6 +9,7 @@
 #include "attune/data/comparisons.h"
 #include "attune/data/group_parts.h"
 #include "attune/data/row_error.h"
+#include "attune/data/row_numbers.h"
 #include "attune/io/json.h"
 
 namespace attune::data {
@@ -56,16 +57,17 @@ PreferenceGroup two_sides(const Row& row, std::string_view first, std::string_vi
   return assemble(std::move(parts), row.where());
 }
 
-PreferenceGroup pair_group(const Row& row) {
+PreferenceGroup pair_group(const Row& row, const Columns& columns) {
   PreferenceGroup group = two_sides(row, "chosen", "rejected");
-  group.completions[0].score = row.number("score_chosen");
-  group.completions[1].score = row.number("score_rejected");
+  read_pair_scores(row, columns, group);
   group.comparisons = pair_comparison(row);
   return group;
 }
 
 PreferenceGroup verdict_group(const Row& row, const Columns& columns) {
   PreferenceGroup group = two_sides(row, "completion_a", "completion_b");
+  group.completions[0].score = row.number("score_a");
+  group.completions[1].score = row.number("score_b");
   group.comparisons = verdict_comparisons(row, columns);
   return group;
 }
@@ -149,6 +151,10 @@ PreferenceGroup unpaired_group(const Row& row) {
   }
   PreferenceGroup group = assemble(std::move(parts), row.where());
   group.completions[0].label = read_label(row);
+  group.completions[0].label_weight = read_weight(row);
+  if (const json* score = row.find("score"); score != nullptr && score->is_number()) {
+    group.completions[0].score = row.number("score");
+  }
   return group;
 }
 
@@ -176,7 +182,7 @@ PreferenceGroup unpaired_group(const Row& row) {
 
 PreferenceGroup recognise(const Row& row, const Columns& columns) {
   if (row.has("chosen") || row.has("rejected")) {
-    return pair_group(row);
+    return pair_group(row, columns);
   }
   if (row.has("completion_a") || row.has("completion_b")) {
     return verdict_group(row, columns);
@@ -206,12 +212,27 @@ void read_tags(const Row& row, const Columns& columns, PreferenceGroup& group) {
   }
 }
 
+/// What the columns of a value are called after, one a completion; empty: one column holds all.
+std::vector<std::string_view> sides_of(const Row& row) {
+  using Sides = std::vector<std::string_view>;
+  if (row.has("chosen") || row.has("rejected")) {
+    return Sides{"chosen", "rejected"};
+  }
+  return row.has("completion_a") || row.has("completion_b") ? Sides{"a", "b"} : Sides{};
+}
+
 }  // namespace
 
 PreferenceGroup RowSchema::group_of(const json& object, std::string_view where) const {
   const Row row(object, where, columns_);
   PreferenceGroup group = recognise(row, columns_);
   read_tags(row, columns_, group);
+  for (const std::string& name : values_) {
+    read_values(row, name, sides_of(row), group);
+  }
+  if (!tag_.empty()) {
+    group.tag = read_tag(row, tag_);
+  }
   return group;
 }
 

@@ -1,12 +1,13 @@
 // What a row says: the forms of preference data that attune knows, recognised row by row.
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "attune/data/options.h"
 #include "attune/data/preference_group.h"
 #include "attune/data/row.h"
 
@@ -22,11 +23,15 @@ namespace attune::data {
 ///             first), or winners and losers (index pairs: yw_idxs, yl_idxs)
 ///   unpaired  prompt, completion and label; or turns that end with the completion, and label
 /// Beside them: probability, weight and annotator of the comparisons (one value, or one for each
-/// index pair), score_chosen and score_rejected, system, and the tags task, source and type.
+/// index pair), weight of the label of an unpaired row, system, and the tags task, source and type.
+/// Scores are score_chosen and score_rejected of a pair, or margin, their difference; score_a and
+/// score_b of a verdict; scores of a ranking; score of an unpaired row. Then the columns that
+/// options.values and options.tag name.
 class RowSchema {
  public:
-  /// @param mapping  attune's field -> the file's column. @throws Error for an unknown field.
-  explicit RowSchema(const std::map<std::string, std::string>& mapping) : columns_(mapping) {}
+  /// Reads options.columns, values and tag. @throws Error for an unknown field in columns.
+  explicit RowSchema(const DataOptions& options)
+      : columns_(options.columns), values_(options.values), tag_(options.tag) {}
 
   /// @param where  "file:line" of the row.
   /// @throws RowError  If the row is none of these, lacks a field, has one of a wrong type,
@@ -36,6 +41,8 @@ class RowSchema {
 
  private:
   Columns columns_;
+  std::vector<std::string> values_;
+  std::string tag_;
 };
 
 }  // namespace attune::data

@@ -13,24 +13,25 @@ StepSampler::StepSampler(std::vector<int32_t> comparisons_per_group,
                          int64_t comparisons_per_step,
                          bool shuffle,
                          uint64_t seed,
-                         bool drop_last)
+                         bool drop_last,
+                         std::optional<TagMix> mix)
     : comparisons_(std::move(comparisons_per_group)),
       per_step_(comparisons_per_step),
       shuffle_(shuffle),
-      key_(stream_key(seed, "shuffle")) {
+      key_(stream_key(seed, "shuffle")),
+      mix_(std::move(mix)) {
   check(!comparisons_.empty(), "there is no group to train on");
   check(per_step_ > 0, "comparisons per step must be > 0, got {}", per_step_);
-  int64_t total = 0;
   for (int32_t& count : comparisons_) {
     // No group spans more than one cut, so that every step gets a group whatever the order.
     count = static_cast<int32_t>(std::min<int64_t>(std::max(count, 1), per_step_));
-    total += count;
+    total_ += count;
   }
-  steps_ = drop_last ? total / per_step_ : (total + per_step_ - 1) / per_step_;
+  steps_ = drop_last ? total_ / per_step_ : (total_ + per_step_ - 1) / per_step_;
   check(steps_ > 0,
         "the data has {} comparisons, less than the {} of one step, and the last, smaller step is "
         "dropped. Ask for smaller steps or keep the last one",
-        total,
+        total_,
         per_step_);
 }
 
@@ -48,21 +49,39 @@ std::vector<int64_t> StepSampler::groups_of(int64_t step) const {
   return {epoch_.order.begin() + at[0], epoch_.order.begin() + at[1]};
 }
 
+std::vector<int64_t> StepSampler::order_of(int64_t number) const {
+  if (mix_) {
+    return mix_->epoch(number);
+  }
+  if (shuffle_) {
+    return shuffled(static_cast<int64_t>(comparisons_.size()),
+                    random_word(key_, static_cast<uint64_t>(number)));
+  }
+  std::vector<int64_t> order(comparisons_.size());
+  std::iota(order.begin(), order.end(), int64_t{0});
+  return order;
+}
+
 StepSampler::Epoch StepSampler::arrange(int64_t number) const {
   Epoch epoch;
   epoch.number = number;
-  const auto count = static_cast<int64_t>(comparisons_.size());
-  if (shuffle_) {
-    epoch.order = shuffled(count, random_word(key_, static_cast<uint64_t>(number)));
-  } else {
-    epoch.order.resize(comparisons_.size());
-    std::iota(epoch.order.begin(), epoch.order.end(), int64_t{0});
+  epoch.order = order_of(number);
+  int64_t drawn = 0;
+  for (const int64_t group : epoch.order) {
+    drawn += comparisons_[static_cast<size_t>(group)];
   }
   int64_t before = 0;
   int64_t place = 0;
+  const auto count = static_cast<int64_t>(epoch.order.size());
   for (const int64_t group : epoch.order) {
     before += comparisons_[group];
-    const int64_t step = (before - 1) / per_step_;  // that the group's last comparison falls in
+    int64_t step = (before - 1) / per_step_;  // that the group's last comparison falls in
+    if (drawn != total_) {
+      // Every step gets a group: none is passed over, and enough are left for those that follow.
+      const auto begun = static_cast<int64_t>(epoch.step_at.size());
+      step = (before - 1) * steps_ / drawn;
+      step = std::max(std::min(step, begun), steps_ - (count - place));
+    }
     while (static_cast<int64_t>(epoch.step_at.size()) <= step) {
       epoch.step_at.push_back(place);
     }

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include <nlohmann/json.hpp>
+
 #include "attune/core/error.h"
 #include "attune/data/cache_file.h"
 #include "attune/data/cache_format.h"
@@ -15,11 +17,23 @@ struct TokenCache::Impl {
     ensure(bytes.size() >= sizeof footer, "{}: shorter than when it was checked", path.string());
     const size_t room = bytes.size() - sizeof footer;
     std::memcpy(&footer, bytes.data() + room, sizeof footer);
-    check(footer.report_size <= room && footer.index_offset <= room - footer.report_size &&
+    check(footer.report_size <= room && footer.names_size <= room - footer.report_size &&
+              footer.index_offset <= room - footer.report_size - footer.names_size &&
               footer.num_groups ==
-                  (room - footer.report_size - footer.index_offset) / sizeof(IndexRecord),
+                  (room - footer.report_size - footer.names_size - footer.index_offset) /
+                      sizeof(IndexRecord),
           "{}: the cache's index does not fit its size. Delete it",
           path.string());
+    read_names(bytes.subspan(room - footer.report_size - footer.names_size, footer.names_size));
+  }
+
+  void read_names(std::span<const std::byte> text) try {
+    const auto* first = reinterpret_cast<const char*>(text.data());
+    const auto names = nlohmann::json::parse(first, first + text.size());
+    names.at("values").get_to(values);
+    names.at("tags").get_to(tags);
+  } catch (const nlohmann::json::exception&) {
+    throw Error(fmt::format("{}: the cache's names are damaged. Delete it", file.path().string()));
   }
 
   [[nodiscard]] IndexRecord record(int64_t i) const {
@@ -36,12 +50,16 @@ struct TokenCache::Impl {
 
   /// The group's block. Sizes are checked, so that a file made with ill will cannot reach outside.
   [[nodiscard]] std::span<const std::byte> block(const IndexRecord& record, int64_t i) const {
-    const uint64_t words = record.num_tokens + record.num_completions;
-    const uint64_t size = words * sizeof(int32_t) +
+    const uint64_t K = record.num_completions;
+    const uint64_t numbers = ((record.flags & kHasScores) != 0 ? K : 0) +
+                             ((record.flags & kHasValues) != 0 ? K * values.size() : 0) +
+                             ((record.flags & kHasLabelWeights) != 0 ? K : 0);
+    const uint64_t size = (record.num_tokens + K) * sizeof(int32_t) +
                           uint64_t{record.num_comparisons} * sizeof(EncodedComparison) +
+                          numbers * sizeof(float) + ((record.flags & kHasLabels) != 0 ? K : 0) +
                           record.where_size;
-    check(record.num_tokens <= footer.index_offset && record.offset <= footer.index_offset &&
-              size <= footer.index_offset - record.offset,
+    check(record.num_tokens <= footer.index_offset && record.tag <= tags.size() &&
+              record.offset <= footer.index_offset && size <= footer.index_offset - record.offset,
           "{}: group {} of the cache is damaged. Delete the file",
           file.path().string(),
           i);
@@ -50,6 +68,8 @@ struct TokenCache::Impl {
 
   io::MappedFile file;
   CacheFooter footer;
+  std::vector<std::string> values;
+  std::vector<std::string> tags;
 };
 
 namespace {
@@ -101,6 +121,22 @@ EncodedGroup TokenCache::group(int64_t i) const {
     group.completions.push_back(block.take<int32_t>(length));
   }
   group.comparisons = block.take<EncodedComparison>(record.num_comparisons);
+  const uint64_t K = record.num_completions;
+  if ((record.flags & kHasScores) != 0) {
+    group.scores = block.take<float>(K);
+  }
+  if ((record.flags & kHasValues) != 0) {
+    for (const std::string& name : impl_->values) {
+      group.values[name] = block.take<float>(K);
+    }
+  }
+  if ((record.flags & kHasLabelWeights) != 0) {
+    group.label_weights = block.take<float>(K);
+  }
+  if ((record.flags & kHasLabels) != 0) {
+    group.labels = block.take<int8_t>(K);
+  }
+  group.tag = record.tag == 0 ? "" : impl_->tags[record.tag - 1];
   group.key = record.key;
   return group;
 }
@@ -115,6 +151,28 @@ int32_t TokenCache::num_completions(int64_t i) const {
 
 int32_t TokenCache::num_comparisons(int64_t i) const {
   return static_cast<int32_t>(impl_->record(i).num_comparisons);
+}
+
+GroupItems TokenCache::items(int64_t i) const {
+  const uint32_t flags = impl_->record(i).flags;
+  return {.compared = (flags & kCompared) != 0,
+          .desirable = (flags & kDesirable) != 0,
+          .undesirable = (flags & kUndesirable) != 0,
+          .ranked = (flags & kRanked) != 0,
+          .scored = (flags & kScored) != 0};
+}
+
+int32_t TokenCache::tag(int64_t i) const {
+  const uint32_t number = impl_->record(i).tag;
+  check(number <= impl_->tags.size(),
+        "{}: group {} of the cache is damaged. Delete the file",
+        path().string(),
+        i);
+  return static_cast<int32_t>(number) - 1;
+}
+
+const std::vector<std::string>& TokenCache::tags() const {
+  return impl_->tags;
 }
 
 std::string_view TokenCache::where(int64_t i) const {

@@ -36,6 +36,12 @@ class TokenCache {
   [[nodiscard]] int32_t num_completions(int64_t i) const;
   /// Comparisons of group `i`; 0 for an unpaired completion.
   [[nodiscard]] int32_t num_comparisons(int64_t i) const;
+  /// What there is to learn from in group `i`, without reading its tokens.
+  [[nodiscard]] GroupItems items(int64_t i) const;
+  /// The tag of group `i` as an index into tags(); -1: none.
+  [[nodiscard]] int32_t tag(int64_t i) const;
+  /// The different tags, in the order of their first groups.
+  [[nodiscard]] const std::vector<std::string>& tags() const;
   /// "file:line" of group `i`. Valid while a copy of this object lives.
   [[nodiscard]] std::string_view where(int64_t i) const;
   /// Hash of the prompt before truncation: equal prompts, equal hashes.

@@ -34,9 +34,9 @@ void cut_prompt_left(Tokens& prompt, size_t keep, std::optional<int32_t> bos) {
 }  // namespace
 
 Truncation truncate(EncodedGroup& group, const DataOptions& options, std::optional<int32_t> bos) {
-  const auto window = static_cast<size_t>(options.max_tokens);
+  const auto window = static_cast<size_t>(options.window());
   const auto most = static_cast<size_t>(
-      std::min(options.max_completion_tokens.value_or(options.max_tokens), options.max_tokens - 1));
+      std::min(options.max_completion_tokens.value_or(options.window()), options.window() - 1));
   Truncation result;
   if (longest(group.completions) > most) {
     if (options.long_completion == "drop") {

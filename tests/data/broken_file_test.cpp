@@ -75,6 +75,8 @@ TEST(BrokenRow, NamesPlaceFieldAndSlip) {
        R"(:1: field "p" must be 0 to 1, got 1.5)"},
       {R"({"prompt": "Q", "chosen": "a", "rejected": "b", "weight": -1})",
        R"(:1: field "weight" must be 0 to 1000000000, got -1)"},
+      {R"({"prompt": "Q", "completion": "a", "label": true, "weight": -1})",
+       R"(:1: field "weight" must be 0 to 1000000000, got -1)"},
       {R"({"prompt": "Q", "completion": "a", "label": "yes"})",
        R"(:1: field "label" must be true or false (or 1 or 0), got a text)"},
       {R"({"completion": "a", "label": true})", R"(:1: field "prompt" is missing)"},

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 #include "tests/data/support.h"
@@ -131,6 +132,17 @@ TEST(Reader, UnpairedRowsKeepTheirLabel) {
   EXPECT_EQ(turns.completions[0].label, true);
   EXPECT_THAT(turns.messages, ElementsAre(FieldsAre("user", "Q")));
   EXPECT_THAT(turns.completions[0].messages, ElementsAre(FieldsAre("assistant", "A")));
+}
+
+TEST(Reader, ADeviceAFolderAndAPipeAreNoFiles) {
+  const Folder folder;
+  ASSERT_EQ(::mkfifo(folder.at("pipe").c_str(), 0600), 0);
+  EXPECT_EQ(message_of([] { open_reader("/dev/zero", {}); }),
+            "/dev/zero: expected a file, got a device or a pipe. Save the rows in a file");
+  EXPECT_EQ(message_of([&] { open_reader(folder.at("pipe"), {}); }, folder.at("pipe")),
+            ": expected a file, got a device or a pipe. Save the rows in a file");
+  EXPECT_EQ(message_of([&] { open_reader(folder.at(""), {}); }, folder.at("")),
+            ": expected a file, got a folder");
 }
 
 TEST(Reader, VerdictsOfSeveralAnnotators) {

