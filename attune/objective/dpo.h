@@ -1,11 +1,16 @@
 #pragma once
 
-#include "attune/objective/dpo_options.h"
-#include "attune/objective/scores.h"
+#include <string_view>
+
+#include "attune/core/field.h"
+#include "attune/objective/needs.h"
 
 namespace attune::objective {
 
-/// Direct Preference Optimization.
+struct TermInput;
+struct TermOutput;
+
+/// Direct Preference Optimization, with the conservative form of label noise and soft labels.
 ///
 ///   h    = policy.sum - reference.sum                        [S]
 ///   z    = beta (h[winner] - h[loser])                       [P]
@@ -14,14 +19,27 @@ namespace attune::objective {
 ///
 /// Paper: Rafailov et al. 2023, arXiv:2305.18290, eq. 7, at p = 1. With e = `label_smoothing` > 0
 /// it is conservative DPO (Mitchell 2023, eq. 3); with a probability below 1, soft-label DPO.
-///
-/// @param policy     Carries gradients.
-/// @param reference  Carries none.
-/// @return           loss_P in nats, 0 or more. reward_S = beta h.
-/// @throws Error     If a shape differs, P is 0, or an option is out of bounds.
-TermOutput dpo(const SequenceLogps& policy,
-               const SequenceLogps& reference,
-               const Comparisons& pairs,
-               const DpoOptions& options);
+/// reward_S = beta h.
+struct DpoOptions {
+  static constexpr std::string_view kKind = "dpo";
+  static constexpr std::string_view kPaper = "2305.18290";
+  static constexpr std::string_view kSummary =
+      "Direct Preference Optimization: a logistic loss on the difference of two log-ratios";
+  static constexpr std::string_view kAdvice = "beta 0.1; full fine-tuning at lr 5e-7, LoRA 1e-5";
+  static constexpr Needs kNeeds{};
+
+  double beta = 0.1;             ///< Pull towards the reference, above 0.
+  double label_smoothing = 0.0;  ///< Chance that a label is flipped, in [0, 0.5).
+
+  template <class Visitor>
+  void fields(Visitor&& field) {
+    field("beta", beta, {.help = "pull towards the reference; papers use 0.01 to 0.5", .above = 0});
+    field("label_smoothing",
+          label_smoothing,
+          {.help = "chance that a label is flipped", .at_least = 0, .below = 0.5});
+  }
+};
+
+TermOutput loss(const TermInput& in, const DpoOptions& options);
 
 }  // namespace attune::objective

@@ -16,15 +16,15 @@ using tests::Batch;
 using tests::numbers;
 
 TermOutput run(const Batch& batch, const DpoOptions& options) {
-  return dpo(batch.policy, batch.reference, batch.pairs, options);
+  return tests::run(options, batch.in);
 }
 
 TEST(Dpo, WorkedByHand) {
   // h = (-10 + 11, -12 + 11.5) = (1, -0.5), z = 0.1 * 1.5 = 0.15, loss = log(1 + e^-0.15).
   const Batch batch({-10, -12}, {-11, -11.5}, {{0, 1}});
   const TermOutput out = run(batch, {.beta = 0.1});
-  EXPECT_NEAR(numbers(out.loss_P)[0], std::log1p(std::exp(-0.15)), 1e-15);
-  EXPECT_NEAR(numbers(out.loss_P)[0], 0.620957, 1e-6);
+  EXPECT_NEAR(numbers(out.loss_I)[0], std::log1p(std::exp(-0.15)), 1e-15);
+  EXPECT_NEAR(numbers(out.loss_I)[0], 0.620957, 1e-6);
   EXPECT_NEAR(numbers(out.reward_S)[0], 0.1, 1e-15);
   EXPECT_NEAR(numbers(out.reward_S)[1], -0.05, 1e-15);
 }
@@ -32,7 +32,7 @@ TEST(Dpo, WorkedByHand) {
 TEST(Dpo, APolicyThatIsItsReferenceLosesLogTwo) {
   const Batch batch({-10, -12}, {-10, -12}, {{0, 1, 1}, {1, 0, 0.3}});
   for (const double beta : {0.01, 0.1, 5.0}) {
-    for (const double loss : numbers(run(batch, {.beta = beta, .label_smoothing = 0.2}).loss_P)) {
+    for (const double loss : numbers(run(batch, {.beta = beta, .label_smoothing = 0.2}).loss_I)) {
       EXPECT_NEAR(loss, std::log(2.0), 1e-15);
     }
   }
@@ -52,11 +52,11 @@ TEST(Dpo, EqualsTheGoldenRows) {
       const auto near = [](double got, double want) {
         EXPECT_NEAR(got, want, 1e-12 * std::max(1.0, std::abs(want)));
       };
-      near(numbers(out.loss_P)[0], x("loss"));
+      near(numbers(out.loss_I)[0], x("loss"));
       near(numbers(out.reward_S)[0], x("reward_w"));
       near(numbers(out.reward_S)[1], x("reward_l"));
-      out.loss_P.sum().backward();
-      const std::vector<double> slope = numbers(batch.policy.sum_S.grad());
+      out.loss_I.sum().backward();
+      const std::vector<double> slope = batch.slope();
       near(slope[0], x("d_lp_w"));
       near(slope[1], x("d_lp_l"));
       ++rows;
@@ -69,8 +69,8 @@ TEST(Dpo, AnswersToTheProbability) {
   // At z = 0 the slope is beta (1/2 - p): none at 1/2, and the other way round below it.
   const auto slope = [](double p) {
     const Batch batch({-3, -3}, {-3, -3}, {{0, 1, p}});
-    run(batch, {.beta = 2}).loss_P.sum().backward();
-    return numbers(batch.policy.sum_S.grad())[0];
+    run(batch, {.beta = 2}).loss_I.sum().backward();
+    return batch.slope()[0];
   };
   EXPECT_NEAR(slope(1), -1, 1e-15);
   EXPECT_NEAR(slope(0.5), 0, 1e-15);
