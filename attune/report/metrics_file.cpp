@@ -15,10 +15,10 @@ namespace attune::report {
 namespace {
 
 template <class Row>
-std::string metrics_line(const Row& row) {
+nlohmann::ordered_json metrics_json(const Row& row) {
   nlohmann::ordered_json line{{"step", row.step}};
   Row::each(row, [&](const char* key, const auto& value) { line[key] = value; });
-  return line.dump() + "\n";  // nlohmann writes NaN and infinities as null
+  return line;  // nlohmann writes NaN and infinities as null
 }
 
 void take(const nlohmann::ordered_json& value, double& out) {
@@ -91,11 +91,15 @@ MetricsFile::~MetricsFile() {
 }
 
 void MetricsFile::write(const StepRow& row) {
-  append_whole(descriptor_, path_, metrics_line(row));
+  auto line = metrics_json(row);
+  for (const auto& [name, value] : row.terms) {
+    line[kTermsPrefix + name] = value;
+  }
+  append_whole(descriptor_, path_, line.dump() + "\n");
 }
 
 void MetricsFile::write(const EvalRow& row) {
-  append_whole(descriptor_, path_, metrics_line(row));
+  append_whole(descriptor_, path_, metrics_json(row).dump() + "\n");
 }
 
 Metrics read_metrics(const std::filesystem::path& path) {
@@ -104,7 +108,12 @@ Metrics read_metrics(const std::filesystem::path& path) {
     if (line.contains("eval_loss")) {
       metrics.evals.push_back(parse_row<EvalRow>(line));
     } else {
-      metrics.steps.push_back(parse_row<StepRow>(line));
+      StepRow& row = metrics.steps.emplace_back(parse_row<StepRow>(line));
+      for (const auto& [key, value] : line.items()) {
+        if (key.starts_with(kTermsPrefix)) {
+          take(value, row.terms[key.substr(std::string_view(kTermsPrefix).size())]);
+        }
+      }
     }
   });
   return metrics;

@@ -128,7 +128,11 @@ std::string shell_text(std::string_view text) {
 // transformers knows a hub id or its own folder format; a GGUF file's path would fail there.
 std::string usage(const ModelCard& card) {
   std::string out = "## Use it\n\nWith attune:\n\n";
-  out += code_block("sh", fmt::format("attune chat {}", shell_text(card.folder)));
+  out += code_block("sh",
+                    card.adapter ? fmt::format("attune chat {} --adapter={}",
+                                               shell_text(card.base_model),
+                                               shell_text(card.folder))
+                                 : fmt::format("attune chat {}", shell_text(card.folder)));
   out += "\nWith Python:\n\n";
   const std::string folder = python_text(card.folder);
   if (card.adapter) {
@@ -164,11 +168,36 @@ std::string front_matter(const ModelCard& card) {
   }
   out += fmt::format("library_name: {}\n", card.adapter ? "peft" : "transformers");
   out += "pipeline_tag: text-generation\ntags:\n- attune\n- preference-tuning\n";
-  out += fmt::format("- {}\n", card.objective);
+  for (const CardTerm& term : card.objective) {
+    out += fmt::format("- {}\n", term.kind);
+  }
   if (card.adapter) {
     out += "- lora\n";
   }
   return out + "---\n\n";
+}
+
+// "dpo + 0.5 nll"
+std::string objective_text(const ModelCard& card) {
+  std::string out;
+  for (const CardTerm& term : card.objective) {
+    out += out.empty() ? "" : " + ";
+    out += term.weight == 1 ? term.kind : fmt::format("{} {}", term.weight, term.kind);
+  }
+  return out;
+}
+
+std::string paper_list(const ModelCard& card) {
+  std::string out;
+  for (const CardTerm& term : card.objective) {
+    if (!term.paper.empty()) {
+      out += fmt::format("- {}: [arXiv:{}](https://arxiv.org/abs/{})\n",
+                         inline_text(term.kind),
+                         term.paper,
+                         term.paper);
+    }
+  }
+  return out.empty() ? "" : "## Papers\n\n" + out + "\n";
 }
 
 constexpr std::string_view kDpoCitation = R"(@inproceedings{rafailov2023direct,
@@ -188,7 +217,7 @@ std::string to_markdown(const ModelCard& card) {
   out += fmt::format("{} {}, tuned on preferences ({}) with attune{}.\n\n",
                      card.adapter ? "An adapter for" : "A tuned copy of",
                      inline_text(card.base_model),
-                     inline_text(card.objective),
+                     inline_text(objective_text(card)),
                      card.version.empty() ? "" : " " + inline_text(card.version));
   out += results_table(card);
   out += usage(card);
@@ -201,7 +230,13 @@ std::string to_markdown(const ModelCard& card) {
   if (!card.command.empty()) {
     out += "## Reproduce\n\n" + code_block("sh", card.command) + "\n";
   }
-  out += "## Citation\n\n" + code_block("bibtex", kDpoCitation);
+  out += paper_list(card);
+  const bool dpo = std::any_of(card.objective.begin(), card.objective.end(), [](const auto& term) {
+    return term.kind == "dpo";
+  });
+  if (dpo) {
+    out += "## Citation\n\n" + code_block("bibtex", kDpoCitation);
+  }
   return out;
 }
 

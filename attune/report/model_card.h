@@ -11,16 +11,23 @@
 
 namespace attune::report {
 
+/// One term of the objective.
+struct CardTerm {
+  std::string kind;
+  double weight = 1;
+  std::string paper = {};  ///< arXiv id.
+};
+
 /// What the card says. What is empty is left out.
 struct ModelCard {
   std::string name = {};  ///< the run's name, the card's heading.
   std::string base_model =
       {};               ///< hub id ("org/model") or a path; only an id enters the front matter.
   bool adapter = true;  ///< a PEFT adapter, otherwise whole weights.
-  std::string objective = "dpo";  ///< the objective's kind.
-  std::string folder = {};        ///< the output folder as the user names it, for the commands.
-  std::string version = {};       ///< attune's version.
-  std::string command = {};       ///< the exact command that reproduces the run.
+  std::vector<CardTerm> objective = {{.kind = "dpo", .paper = "2305.18290"}};  ///< its terms.
+  std::string folder = {};   ///< the output folder as the user names it, for the commands.
+  std::string version = {};  ///< attune's version.
+  std::string command = {};  ///< the exact command that reproduces the run.
   std::vector<std::pair<std::string, std::string>> data = {};      ///< name and count.
   std::vector<std::pair<std::string, std::string>> settings = {};  ///< option and value.
   std::optional<Interval> accuracy_before = {};  ///< held-out reward accuracy before training.

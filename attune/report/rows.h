@@ -4,11 +4,16 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
+#include <string>
 
 namespace attune::report {
 
 /// A figure that nobody measured: written as null, left out of events, its chart left out.
 inline constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
+
+/// What stands before the names of StepRow::terms in metrics.jsonl and in the event file.
+inline constexpr const char* kTermsPrefix = "terms/";
 
 /// One optimizer step, averaged over its comparisons.
 struct StepRow {
@@ -27,9 +32,11 @@ struct StepRow {
   double epoch = kNotMeasured;            ///< passes over the data so far, with fraction.
   int64_t tokens = 0;                     ///< packed tokens so far; 0 = not counted.
   int64_t comparisons = 0;                ///< comparisons so far; 0 = not counted.
+  /// What the objective's terms say of themselves: "kto.kl", "constraint.multiplier".
+  std::map<std::string, double> terms = {};
 
-  /// Calls `visit(key, value)` for each figure but `step`, with the key of metrics.jsonl: TRL's
-  /// name where TRL has one.
+  /// Calls `visit(key, value)` for each figure but `step` and `terms`, with the key of
+  /// metrics.jsonl: TRL's name where TRL has one.
   template <class Row, class Visitor>
   static void each(Row& row, Visitor&& visit) {
     visit("epoch", row.epoch);

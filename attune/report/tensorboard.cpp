@@ -111,6 +111,9 @@ void EventFile::write(const StepRow& row) {
   StepRow::each(row, [&](std::string_view key, auto value) {
     scalar(fmt::format("train/{}", key), static_cast<double>(value), row.step);
   });
+  for (const auto& [name, value] : row.terms) {
+    scalar(fmt::format("train/{}{}", kTermsPrefix, name), value, row.step);
+  }
 }
 
 void EventFile::write(const EvalRow& row) {

@@ -38,6 +38,8 @@ void each(P& p, Visitor&& visit) {
   visit("gemm", p.gemm);
   visit("batch_tokens", p.batch_tokens);
   visit("threads", p.threads);
+  visit("terms", p.terms);
+  visit("tag_weights", p.tag_weights);
   visit("model_key", p.model_key);
   visit("data_key", p.data_key);
 }
@@ -67,6 +69,11 @@ json read_state(const fs::path& folder) {
           kState);
   }
   return state;
+}
+
+// Of what PEFT or transformers reads, not of the run.
+bool is_of_model(const std::string& file) {
+  return file != kState && file != kOptimizer && file != kReferenceFile;
 }
 
 void write_optimizer(const fs::path& folder,
@@ -152,11 +159,19 @@ std::optional<fs::path> Checkpoints::newest(std::vector<std::string>& rejected) 
 void copy_weights(const fs::path& checkpoint, const fs::path& folder) {
   write_folder(folder, [&](const fs::path& at) {
     for (const auto& entry : fs::directory_iterator(checkpoint)) {
-      const std::string name = entry.path().filename().string();
-      if (name != kState && name != kOptimizer) {
-        fs::copy_file(entry.path(), at / name);
+      if (is_of_model(entry.path().filename().string())) {
+        fs::copy_file(entry.path(), at / entry.path().filename());
       }
     }
+  });
+}
+
+bool holds_weights(const fs::path& checkpoint, const fs::path& folder) {
+  const json state = read_state(checkpoint);
+  const json& files = state.at("files");
+  return std::all_of(files.items().begin(), files.items().end(), [&folder](const auto& file) {
+    return !is_of_model(file.key()) ||
+           (fs::exists(folder / file.key()) && file.value() == hash_file(folder / file.key()));
   });
 }
 

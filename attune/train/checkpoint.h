@@ -13,6 +13,9 @@
 
 namespace attune::train {
 
+/// What a reference that follows the policy has changed since the start, in a checkpoint.
+inline constexpr const char* kReferenceFile = "reference.safetensors";
+
 /// Everything of a run that is neither weights nor optimizer state. Random numbers are functions of
 /// seed and step, and the data's order of seed and epoch, so the step says it all.
 struct Progress {
@@ -29,6 +32,10 @@ struct Progress {
   std::string gemm;          ///< The matrix kernel that the run chose.
   int64_t batch_tokens = 0;  ///< The token budget that the run chose.
   int64_t threads = 0;
+  /// What the objective's terms carry from step to step, one a term.
+  std::vector<std::map<std::string, double>> terms;
+  /// Weights in the loss by tag, of data.group_robust; empty: it is off or has not begun.
+  std::map<std::string, double> tag_weights;
   std::string model_key;  ///< Fingerprint of the starting weights.
   std::string data_key;   ///< Key of the token cache.
 };
@@ -63,6 +70,10 @@ class Checkpoints {
 /// Copies the model's files of a checkpoint (what PEFT or transformers reads) to `folder`, which is
 /// replaced as a whole.
 void copy_weights(const std::filesystem::path& checkpoint, const std::filesystem::path& folder);
+
+/// Whether `folder` has the checkpoint's model files, by the checkpoint's checksums.
+/// @throws Error as read_progress.
+bool holds_weights(const std::filesystem::path& checkpoint, const std::filesystem::path& folder);
 
 /// @throws Error if the folder is no checkpoint, or a file of it differs from its checksum.
 Progress read_progress(const std::filesystem::path& checkpoint);

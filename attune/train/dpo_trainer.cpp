@@ -13,7 +13,7 @@
 #include "attune/adapter/peft.h"
 #include "attune/core/error.h"
 #include "attune/core/random.h"
-#include "attune/objective/dpo.h"
+#include "attune/objective/registry.h"
 #include "attune/tensor/convert.h"
 #include "attune/train/score.h"
 
@@ -133,15 +133,16 @@ PreferenceLoss PreferenceTrainer::loss_with(const at::Tensor& pi_logps,
         "preference_prob must lie in [0, 1]");
 
   const at::Tensor count_B = at::ones_like(pi_logps.detach());
-  const objective::TermOutput out =
-      objective::dpo({.sum_S = pi_logps, .count_S = count_B},
-                     {.sum_S = ref_logps.detach().to(pi_logps.options()), .count_S = count_B},
-                     {.winner_P = yw_idxs,
-                      .loser_P = yl_idxs,
-                      .probability_P = p_T,
-                      .weight_P = at::ones_like(p_T)},
-                     {.beta = beta_});
-  return {.loss = out.loss_P.mean(), .rewards = out.reward_S};
+  const objective::Term dpo =
+      objective::make_term({.kind = "dpo", .options = objective::DpoOptions{.beta = beta_}});
+  const objective::TermOutput out = dpo.run(
+      {.policy = {.sum_S = pi_logps, .count_S = count_B},
+       .reference = {.sum_S = ref_logps.detach().to(pi_logps.options()), .count_S = count_B},
+       .feedback = {.pairs = {.winner_P = yw_idxs,
+                              .loser_P = yl_idxs,
+                              .probability_P = p_T,
+                              .weight_P = at::ones_like(p_T)}}});
+  return {.loss = out.loss_I.mean(), .rewards = out.reward_S};
 }
 
 double PreferenceTrainer::update(const at::Tensor& loss) {

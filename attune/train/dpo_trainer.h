@@ -67,7 +67,7 @@ class PreferenceTrainer {
  public:
   virtual ~PreferenceTrainer() = default;
 
-  /// The DPO loss over comparisons of the batch, by objective::dpo: with
+  /// The DPO loss over comparisons of the batch, by the registered term `dpo`: with
   /// h = pi_logps - ref_logps,
   ///
   ///   loss = mean_t -log sigmoid(beta (h[yw_t] - h[yl_t]))

@@ -30,7 +30,10 @@ struct Evaluation {
   std::vector<PairFigures> pairs;
 };
 
-/// Scores `groups` without dropout and without gradients, `max_tokens` packed tokens at once.
+/// Scores `groups` without dropout and without gradients, `max_tokens` packed tokens at once. The
+/// loss is divided by the weights of all; a term that couples its items sees 256 groups at once,
+/// whatever `max_tokens` is.
+/// @param state  Of the objective's terms, which it reads and leaves alone.
 /// @throws Stopped if a stop was asked for.
 Evaluation evaluate(const model::Decoder& model,
                     Reference& reference,
@@ -38,11 +41,22 @@ Evaluation evaluate(const model::Decoder& model,
                     const data::TokenCache& cache,
                     std::span<const int64_t> groups,
                     int64_t max_tokens,
-                    Watcher& watcher);
+                    Watcher& watcher,
+                    objective::Objective::State* state = nullptr);
 
-/// The groups as micro-batches of at most `max_tokens` packed tokens.
+/// What the policy is scored with: what the objective needs, and, if it needs that, the
+/// reference's distributions.
+ScoreOptions score_options(const objective::Objective& objective,
+                           Reference& reference,
+                           const PreferenceBatch& batch);
+
+/// The groups as one batch, whatever its size.
+PreferenceBatch batch_of(const data::TokenCache& cache, std::span<const int64_t> groups);
+
+/// The groups of one step as micro-batches of `max_tokens` packed tokens at most, or of one group.
 std::vector<PreferenceBatch> batches_of(const data::TokenCache& cache,
                                         std::span<const int64_t> groups,
+                                        const objective::Objective& objective,
                                         int64_t max_tokens);
 
 }  // namespace attune::train

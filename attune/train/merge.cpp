@@ -30,6 +30,7 @@ MergeResult merge_adapter(const MergeOptions& options) {
   adapter::load_peft(layers, options.adapter);
 
   MergeResult result;
+  result.warning = adapter::base_warning(options.adapter, options.model.string());
   result.weights = all_weights(source.shape);
   for (const auto& [path, linear] : layers) {
     result.adapted += linear->lora.has_value() ? 1 : 0;

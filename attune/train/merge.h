@@ -20,6 +20,7 @@ struct MergeResult {
   int64_t adapted = 0;  ///< Layers that the adapter changed.
   int64_t weights = 0;  ///< Numbers of the model.
   int64_t bytes = 0;    ///< Of all files.
+  std::string warning;  ///< That the adapter may be of another model; else empty.
 };
 
 /// Writes the model with the adapter's update in its weights, W + scale B A, as a folder that

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "attune/core/field.h"
 
@@ -10,23 +11,53 @@ namespace attune::train {
 
 /// The `reference` section: the model that the policy is compared with.
 struct ReferenceOptions {
-  std::string kind = "auto";  ///< auto, base, model, cached or none.
+  std::string kind = "auto";  ///< auto, base, model, models, cached or none.
   std::string path;           ///< The other model, for kind model.
   std::string cache_dir;      ///< Where kind cached keeps its files; empty: below train.output.
+  std::vector<std::string> paths;    ///< The other models, for kind models; two or more.
+  std::vector<std::string> weights;  ///< Their shares, numbers that sum to 1; empty: equal shares.
+  std::string mix = "geometric";     ///< How kind models makes one of several.
+  int64_t sync_every = 0;            ///< Steps between pulls to the policy; 0: never.
+  double sync_mix = 0.6;             ///< How far each pull goes, in (0, 1]; 1: all the way.
 
   template <class Visitor>
   void fields(Visitor&& field) {
-    field("kind",
-          kind,
-          {.help = "base: the same weights with the adapter off; cached: log-probs of the starting "
-                   "weights, computed once and kept; model: another model; none: for objectives "
-                   "without one; auto: base with an adapter, else cached",
-           .one_of = {"auto", "base", "model", "cached", "none"}});
+    field(
+        "kind",
+        kind,
+        {.help =
+             "base: the same weights with the adapter off; cached: log-probs of the starting "
+             "weights, computed once and kept; model: another model; none: for objectives "
+             "without one; models: several others as one; auto: base with an adapter, else cached, "
+             "or model with a second copy of the starting weights where the objective or "
+             "sync_every needs it",
+         .one_of = {"auto", "base", "model", "models", "cached", "none"}});
     field("path", path, {.help = "Hugging Face folder or .gguf file, for kind model"});
     field("cache_dir",
           cache_dir,
           {.help = "folder of the cached log-probs; empty is train.output/cache",
            .may_change = true});
+    field("paths",
+          paths,
+          {.help = "Hugging Face folders or .gguf files, for kind models; one vocabulary"});
+    field("weights",
+          weights,
+          {.help = "share of each of the paths, numbers above 0 that sum to 1; none is equal "
+                   "shares"});
+    field("mix",
+          mix,
+          {.help = "how kind models mixes: geometric is the weighted mean of the log-probs; mrpo "
+                   "the weighted harmonic mean of the probabilities",
+           .one_of = {"geometric", "mrpo"}});
+    field("sync_every",
+          sync_every,
+          {.help = "steps after which the reference is pulled to the policy (TR-DPO); 0 is never",
+           .at_least = 0});
+    field("sync_mix",
+          sync_mix,
+          {.help = "how far each pull goes: the policy's share of the new reference; 1 is a copy",
+           .above = 0,
+           .at_most = 1});
   }
 };
 
@@ -40,7 +71,8 @@ struct BatchOptions {
   void fields(Visitor&& field) {
     field("comparisons",
           comparisons,
-          {.help = "comparisons that one optimizer step averages over",
+          {.help = "comparisons that one optimizer step averages over; a labelled answer without a "
+                   "pair counts as one",
            .at_least = 1,
            .at_most = 1 << 30});
     field("tokens",

@@ -1,18 +1,21 @@
 #include "attune/train/plan.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace attune::train {
 namespace {
 
 constexpr int64_t kFloat = 4;
-// Code and tables of LibTorch, the threads' stacks, the allocator's reserve; measured.
-constexpr int64_t kProcess = 260'000'000;
+// Code and tables of LibTorch, the threads' stacks, small tensors; measured.
+constexpr int64_t kProcess = 110'000'000;
 constexpr int64_t kTileRows = 128;
 
-// Of a step, in forward passes.
-double passes(const PlanInput& in) {
-  return 2.0 + (in.full ? 1.0 : 0.0) + (in.inline_reference ? 1.0 : 0.0);
+// Seconds of one forward pass' operations, run forwards and backwards as often as a step does.
+double seconds_of(const PlanInput& in, double forward_flops, const Rates& rates) {
+  const double forward = 1.0 + static_cast<double>(in.references);
+  const double backward = in.full ? 2.0 : 1.0;
+  return forward_flops * 1e-9 * (forward / rates.forward + backward / rates.backward);
 }
 
 }  // namespace
@@ -32,28 +35,34 @@ int64_t all_weights(const model::DecoderShape& s) {
 std::vector<MemoryPart> memory_plan(const model::DecoderShape& s, const PlanInput& in) {
   const int64_t query = s.heads * s.head_dim;
   const int64_t key = s.kv_heads * s.head_dim;
-  // What one token keeps of one layer: three rows of the residual stream, rotated queries and keys,
-  // values, attention's result, and the two inputs of the gate.
-  int64_t kept =
-      3 * s.width + 2 * query + 2 * key + s.heads + 2 + 2 * s.feed_forward + in.adapted_width;
-  if (in.full) {
-    kept += 2 * s.width + query + s.feed_forward;  // the inputs of trained products
-  }
+  // What one token keeps of one layer: two rows of the residual stream, rotated queries and keys,
+  // values, attention's result, the two inputs of the gate, and the inputs of trained products.
+  const int64_t kept = 2 * s.width + 2 * query + 2 * key + s.heads + 2 + 2 * s.feed_forward +
+                       in.trained_inputs + in.adapted_width;
   const int64_t layers = in.recompute ? 1 : s.layers;
   const int64_t inputs = in.recompute ? s.layers * s.width : 0;
   const int64_t passing = 4 * s.feed_forward + 6 * s.width;  // alive while a layer runs backward
   const int64_t base = all_weights(s);
-  std::vector<MemoryPart> parts{
-      {"weights", base * in.weight_bytes},
-      {"trained parameters, gradients, optimizer",
-       in.trained * kFloat * (in.full ? 3 : 4)},  // trained weights are the base weights
-      {"activations", in.tokens * (kept * layers + inputs + passing) * kFloat},
+  const int64_t activations = in.tokens * (kept * layers + inputs + passing) * kFloat;
+  std::vector<MemoryPart> parts{{"weights", base * in.weight_bytes}};
+  if (in.full) {
+    // Gradients come as activations go; the table's own comes first.
+    const int64_t table = s.vocabulary * s.width * kFloat;
+    parts.push_back({"optimizer", in.trained * kFloat * 2});
+    parts.push_back(
+        {"activations and gradients", std::max(activations + table, in.trained * kFloat)});
+  } else {
+    parts.push_back({"adapter, its gradients and optimizer", in.trained * kFloat * 4});
+    parts.push_back({"activations", activations});
+  }
+  const std::vector<MemoryPart> rest{
       {"head",
-       (kTileRows * s.vocabulary + in.scored * 4 * s.width) * kFloat +
+       (in.head_tiles * kTileRows * s.vocabulary + in.scored * 4 * s.width) * kFloat +
            (in.weight_bytes < kFloat ? s.vocabulary * s.width * kFloat : 0)},
       {"program", kProcess}};
-  if (in.second_model) {
-    parts.push_back({"reference model", base * in.weight_bytes});
+  parts.insert(parts.end(), rest.begin(), rest.end());
+  if (in.reference_bytes > 0) {
+    parts.push_back({"reference model", in.reference_bytes});
   }
   return parts;
 }
@@ -64,21 +73,34 @@ int64_t total_bytes(const std::vector<MemoryPart>& parts) {
   });
 }
 
+Rates rates_of(const tensor::GemmChoice& measured, const tensor::Products& products) {
+  using tensor::Narrow;
+  const bool backward = products.narrow != Narrow::kNone;
+  return {.forward = products.narrow == Narrow::kAll ? measured.narrow_gflops : measured.gflops,
+          .backward = backward ? measured.narrow_gflops : measured.gflops};
+}
+
 double forward_flops(const model::DecoderShape& s, double tokens, double scored) {
   return 2.0 * (static_cast<double>(linear_weights(s)) * tokens +
                 static_cast<double>(s.vocabulary * s.width) * scored);
 }
 
-double needed_flops(const model::DecoderShape& s,
-                    const PlanInput& in,
-                    int64_t tokens,
-                    int64_t scored) {
-  return passes(in) * forward_flops(s, static_cast<double>(tokens), static_cast<double>(scored));
+double needed_seconds(const model::DecoderShape& s,
+                      const PlanInput& in,
+                      int64_t tokens,
+                      int64_t scored,
+                      const Rates& rates) {
+  return seconds_of(
+      in, forward_flops(s, static_cast<double>(tokens), static_cast<double>(scored)), rates);
 }
 
-double step_flops(const model::DecoderShape& s, const PlanInput& in, double tokens, double scored) {
-  return passes(in) * forward_flops(s, tokens, scored) +
-         (in.recompute ? forward_flops(s, tokens, /*scored=*/0) : 0.0);
+double step_seconds(const model::DecoderShape& s,
+                    const PlanInput& in,
+                    double tokens,
+                    double scored,
+                    const Rates& rates) {
+  const double repeated = in.recompute ? forward_flops(s, tokens, /*scored=*/0) : 0.0;
+  return seconds_of(in, forward_flops(s, tokens, scored), rates) + repeated * 1e-9 / rates.forward;
 }
 
 int64_t auto_tokens(const model::DecoderShape& shape, PlanInput input, int64_t memory_bytes) {

@@ -6,22 +6,26 @@
 #include <vector>
 
 #include "attune/model/decoder.h"
+#include "attune/tensor/gemm.h"
 #include "attune/train/memory_part.h"
+#include "attune/train/rates.h"
 
 namespace attune::train {
 
 /// What decides memory and arithmetic beside the model's shape.
 struct PlanInput {
-  bool full = false;              ///< Every weight is trained.
-  int64_t trained = 0;            ///< Numbers that are trained.
-  int64_t weight_bytes = 4;       ///< Bytes of one frozen weight as it is kept.
-  bool recompute = false;         ///< Layers run again in the backward pass.
-  bool inline_reference = false;  ///< The reference runs in every step.
-  bool second_model = false;      ///< The reference is another model in memory.
-  int64_t adapted_width = 0;      ///< Sum over a layer's adapters of their rank.
-  int64_t tokens = 0;             ///< Packed tokens of the largest micro-batch.
-  int64_t scored = 0;             ///< Scored rows of the largest micro-batch.
-  int64_t file_bytes = 0;         ///< Of the model's files, which stay mapped.
+  bool full = false;            ///< Every weight is trained.
+  int64_t trained = 0;          ///< Numbers that are trained.
+  int64_t weight_bytes = 4;     ///< Bytes of one frozen weight as it is kept.
+  bool recompute = false;       ///< Layers run again in the backward pass.
+  int64_t references = 0;       ///< Models that run as the reference in every step.
+  int64_t reference_bytes = 0;  ///< What of them is in memory beside the policy.
+  int64_t head_tiles = 1;       ///< Tiles of logits that are alive at once.
+  int64_t adapted_width = 0;    ///< Sum over a layer's adapters of their rank.
+  int64_t trained_inputs = 0;   ///< Width of the inputs that a layer's trained products keep.
+  int64_t tokens = 0;           ///< Packed tokens of the largest micro-batch.
+  int64_t scored = 0;           ///< Scored rows of the largest micro-batch.
+  int64_t file_bytes = 0;       ///< Of the model's files, which stay mapped.
 };
 
 /// What each part takes at the peak of a step.
@@ -35,24 +39,31 @@ int64_t linear_weights(const model::DecoderShape& shape);
 /// All weights; a tied head counts once.
 int64_t all_weights(const model::DecoderShape& shape);
 
+/// What the machine reaches when products are computed so.
+Rates rates_of(const tensor::GemmChoice& measured, const tensor::Products& products);
+
 /// Floating-point operations that `tokens` packed and `scored` rows need at least:
 ///
 ///   k W tokens + k V D scored,  k = 2 forward + 2 backward (+ 2 weights if full) (+ 2 reference)
 ///
 /// Attention is left out: below 1 % at the lengths of preference data.
-double needed_flops(const model::DecoderShape& shape,
-                    const PlanInput& input,
-                    int64_t tokens,
-                    int64_t scored);
+/// Divided by the measured rates of forward and backward products, in seconds.
+double needed_seconds(const model::DecoderShape& shape,
+                      const PlanInput& input,
+                      int64_t tokens,
+                      int64_t scored,
+                      const Rates& rates);
 
 /// Operations of one forward pass.
 double forward_flops(const model::DecoderShape& shape, double tokens, double scored);
 
-/// Operations of a whole step: needed_flops and the forward pass that recompute repeats.
-double step_flops(const model::DecoderShape& shape,
-                  const PlanInput& input,
-                  double tokens,
-                  double scored);
+/// Seconds of a whole step at these rates: needed_seconds and the forward pass that recompute
+/// repeats.
+double step_seconds(const model::DecoderShape& shape,
+                    const PlanInput& input,
+                    double tokens,
+                    double scored,
+                    const Rates& rates);
 
 /// What a step reaches of the measured rate of matrix products.
 inline constexpr double kEfficiency = 0.7;

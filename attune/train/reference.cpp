@@ -1,53 +1,88 @@
 #include "attune/train/reference.h"
 
-#include <chrono>
 #include <cmath>
-#include <cstring>
-#include <limits>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/stack.h>
 
 #include "attune/core/error.h"
-#include "attune/core/stop.h"
-#include "attune/io/safetensors_writer.h"
-#include "attune/tensor/convert.h"
-#include "attune/train/score.h"
 
 namespace attune::train {
 namespace {
 
-using Table = std::vector<std::vector<double>>;
-using Clock = std::chrono::steady_clock;
-
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-constexpr std::chrono::seconds kSaveEvery{30};
-
 class BaseReference : public Reference {
  public:
-  explicit BaseReference(const model::Decoder& model) : model_(model) {}
+  BaseReference(const model::Decoder& model, const objective::Needs& needs)
+      : model_(model), needs_{.tokens = needs.tokens}, both_(needs.divergence) {}
+
   objective::SequenceLogps logps(const PreferenceBatch& batch) override {
     const at::NoGradGuard no_grad;
-    return score(model_, batch, {.adapters = false});
+    return score(rows(batch), batch, {.needs = needs_});
+  }
+
+  HeadRows rows(const PreferenceBatch& batch) override {
+    const at::NoGradGuard no_grad;
+    if (last_tree_ != nullptr && last_tree_ == batch.tree) {
+      return last_;
+    }
+    HeadRows rows = head_rows(model_, batch, {.adapters = false});
+    if (both_) {
+      last_tree_ = batch.tree;  // held, so that no other batch gets its address
+      last_ = rows;
+    }
+    return rows;
   }
 
  private:
   const model::Decoder& model_;
+  objective::Needs needs_;
+  bool both_;  // rows are asked for too
+  std::shared_ptr<const tensor::Tree> last_tree_;
+  HeadRows last_;
 };
 
-class ModelReference : public Reference {
+class ModelReference : public BaseReference {
  public:
-  explicit ModelReference(std::unique_ptr<model::Decoder> model) : model_(std::move(model)) {}
+  ModelReference(std::unique_ptr<model::Decoder> model, const objective::Needs& needs)
+      : BaseReference(*model, needs), kept_(std::move(model)) {}
+
+ private:
+  std::unique_ptr<model::Decoder> kept_;
+};
+
+class MixedReference : public Reference {
+ public:
+  MixedReference(std::vector<WeightedReference> shares, Mix mix)
+      : shares_(std::move(shares)), mix_(mix) {}
+
   objective::SequenceLogps logps(const PreferenceBatch& batch) override {
-    const at::NoGradGuard no_grad;
-    return score(*model_, batch, {.adapters = false});
+    std::vector<at::Tensor> sums;
+    std::vector<at::Tensor> tokens;
+    objective::SequenceLogps mixed{.count_S = batch.count_S};
+    for (const WeightedReference& share : shares_) {
+      const objective::SequenceLogps one = share.reference->logps(batch);
+      const double a = share.weight;
+      sums.push_back(mix_ == Mix::kGeometric ? a * one.sum_S : std::log(a) - one.sum_S);
+      if (mix_ == Mix::kGeometric && one.token_C.defined()) {
+        tokens.push_back(a * one.token_C);
+      }
+    }
+    mixed.sum_S = mix_ == Mix::kGeometric ? at::stack(sums).sum(0) : -at::stack(sums).logsumexp(0);
+    if (!tokens.empty()) {
+      mixed.token_C = at::stack(tokens).sum(0);
+    }
+    return mixed;
   }
 
  private:
-  std::unique_ptr<model::Decoder> model_;
+  std::vector<WeightedReference> shares_;
+  Mix mix_;
 };
 
 class NoReference : public Reference {
@@ -55,30 +90,6 @@ class NoReference : public Reference {
   objective::SequenceLogps logps(const PreferenceBatch& /*batch*/) override {
     return {};
   }
-};
-
-class CachedReference : public Reference {
- public:
-  explicit CachedReference(Table table) : table_(std::move(table)) {}
-
-  objective::SequenceLogps logps(const PreferenceBatch& batch) override {
-    at::Tensor sum_S = at::empty_like(batch.count_S);
-    auto* sum = sum_S.data_ptr<double>();
-    size_t s = 0;
-    for (const int64_t group : batch.groups) {
-      for (const double logp : table_.at(static_cast<size_t>(group))) {
-        sum[s++] = logp;
-      }
-    }
-    ensure(s == batch.group_S.size(),
-           "cached reference: {} numbers for {} completions",
-           s,
-           batch.group_S.size());
-    return {.sum_S = sum_S, .count_S = batch.count_S};
-  }
-
- private:
-  Table table_;
 };
 
 class RememberingReference : public Reference {
@@ -90,162 +101,97 @@ class RememberingReference : public Reference {
     for (const int64_t group : batch.groups) {
       all = all && known_.contains(group);
     }
-    if (!all) {
-      objective::SequenceLogps fresh = inner_.logps(batch);
-      if (!fresh.sum_S.defined()) {
-        return fresh;
-      }
-      const at::Tensor sums = fresh.sum_S.contiguous();
-      for (const int64_t group : batch.groups) {
-        known_[group].clear();
-      }
-      for (size_t s = 0; s < batch.group_S.size(); ++s) {
-        known_[batch.groups[static_cast<size_t>(batch.group_S[s])]].push_back(
-            sums.const_data_ptr<double>()[s]);
-      }
-      return fresh;
+    if (all) {
+      return remembered(batch);
     }
-    at::Tensor sum_S = at::empty_like(batch.count_S);
-    size_t s = 0;
-    for (const int64_t group : batch.groups) {
-      for (const double logp : known_.at(group)) {
-        sum_S.data_ptr<double>()[s++] = logp;
-      }
+    objective::SequenceLogps fresh = inner_.logps(batch);
+    if (fresh.sum_S.defined()) {
+      remember(batch, fresh);
     }
-    return {.sum_S = sum_S, .count_S = batch.count_S};
+    return fresh;
+  }
+
+  HeadRows rows(const PreferenceBatch& batch) override {
+    return inner_.rows(batch);
   }
 
  private:
+  // Of one group, in the order of its completions.
+  struct Known {
+    std::vector<double> sums;
+    std::vector<double> tokens;
+  };
+
+  void remember(const PreferenceBatch& batch, const objective::SequenceLogps& fresh) {
+    for (const int64_t group : batch.groups) {
+      known_[group] = {};
+    }
+    const auto known_of = [&](int64_t s) -> Known& {
+      const int64_t group = batch.group_S[static_cast<size_t>(s)];
+      return known_[batch.groups[static_cast<size_t>(group)]];
+    };
+    const at::Tensor sums = fresh.sum_S.contiguous();
+    for (int64_t s = 0; s < sums.size(0); ++s) {
+      known_of(s).sums.push_back(sums.const_data_ptr<double>()[s]);
+    }
+    if (fresh.token_C.defined()) {
+      const at::Tensor tokens = fresh.token_C.contiguous();
+      const auto* sequence = batch.sequence_C.const_data_ptr<int64_t>();
+      for (int64_t c = 0; c < tokens.size(0); ++c) {
+        known_of(sequence[c]).tokens.push_back(tokens.const_data_ptr<double>()[c]);
+      }
+    }
+  }
+
+  objective::SequenceLogps remembered(const PreferenceBatch& batch) const {
+    std::vector<double> sums;
+    std::vector<double> tokens;
+    for (const int64_t group : batch.groups) {
+      const Known& known = known_.at(group);
+      sums.insert(sums.end(), known.sums.begin(), known.sums.end());
+      tokens.insert(tokens.end(), known.tokens.begin(), known.tokens.end());
+    }
+    const auto tensor = [&](const std::vector<double>& numbers) {
+      const at::Tensor out =
+          at::empty({static_cast<int64_t>(numbers.size())}, batch.count_S.options());
+      std::copy(numbers.begin(), numbers.end(), out.data_ptr<double>());
+      return out;
+    };
+    return {.sum_S = tensor(sums),
+            .count_S = batch.count_S,
+            .token_C = tokens.empty() ? at::Tensor() : tensor(tokens)};
+  }
+
   Reference& inner_;
-  std::unordered_map<int64_t, std::vector<double>> known_;
+  std::unordered_map<int64_t, Known> known_;
 };
-
-Table empty_table(const data::TokenCache& cache) {
-  Table table(static_cast<size_t>(cache.size()));
-  for (int64_t i = 0; i < cache.size(); ++i) {
-    table[static_cast<size_t>(i)].assign(static_cast<size_t>(cache.num_completions(i)), kUnknown);
-  }
-  return table;
-}
-
-void save(const ReferenceTable& where, const Table& table) {
-  std::vector<double> flat;
-  for (const auto& group : table) {
-    flat.insert(flat.end(), group.begin(), group.end());
-  }
-  const io::TensorView view{.name = "logps",
-                            .dtype = io::DType::kF64,
-                            .shape = {static_cast<int64_t>(flat.size())},
-                            .bytes = std::as_bytes(std::span(flat))};
-  std::filesystem::create_directories(where.file.parent_path());
-  io::write_safetensors(where.file, std::span(&view, 1), {{"key", where.key}});
-}
-
-// Whether the file held this table, whole or in part; a file of another key, or a damaged one, is
-// as good as none.
-void load(const ReferenceTable& where, Table& table, Watcher& watcher) {
-  if (!std::filesystem::exists(where.file)) {
-    return;
-  }
-  try {
-    const io::TensorFile file = io::open_safetensors(where.file);
-    const io::TensorView& view = file.at("logps");
-    const auto key = file.metadata().find("key");
-    size_t size = 0;
-    for (const auto& group : table) {
-      size += group.size();
-    }
-    if (key == file.metadata().end() || key->second != where.key || view.dtype != io::DType::kF64 ||
-        view.numel() != static_cast<int64_t>(size)) {
-      return;
-    }
-    size_t at = 0;
-    for (auto& group : table) {
-      std::memcpy(
-          group.data(), view.bytes.data() + at * sizeof(double), group.size() * sizeof(double));
-      at += group.size();
-    }
-  } catch (const Error& e) {
-    watcher.warn(fmt::format("{} (computed again)", e.what()));
-  }
-}
-
-bool known(const std::vector<double>& group) {
-  return !group.empty() && !std::isnan(group[0]);
-}
 
 }  // namespace
 
-std::unique_ptr<Reference> base_reference(const model::Decoder& model) {
-  return std::make_unique<BaseReference>(model);
+HeadRows Reference::rows(const PreferenceBatch& /*batch*/) {
+  throw InternalError("this reference has no whole distributions");
 }
 
-std::unique_ptr<Reference> model_reference(std::unique_ptr<model::Decoder> model) {
-  return std::make_unique<ModelReference>(std::move(model));
+std::unique_ptr<Reference> base_reference(const model::Decoder& model,
+                                          const objective::Needs& needs) {
+  return std::make_unique<BaseReference>(model, needs);
+}
+
+std::unique_ptr<Reference> model_reference(std::unique_ptr<model::Decoder> model,
+                                           const objective::Needs& needs) {
+  return std::make_unique<ModelReference>(std::move(model), needs);
+}
+
+std::unique_ptr<Reference> mixed_reference(std::vector<WeightedReference> shares, Mix mix) {
+  return std::make_unique<MixedReference>(std::move(shares), mix);
 }
 
 std::unique_ptr<Reference> no_reference() {
   return std::make_unique<NoReference>();
 }
 
-std::unique_ptr<Reference> cached_reference(Table table) {
-  return std::make_unique<CachedReference>(std::move(table));
-}
-
 std::unique_ptr<Reference> remembering_reference(Reference& inner) {
   return std::make_unique<RememberingReference>(inner);
-}
-
-Table reference_table(const ReferenceTable& where,
-                      const model::Decoder& model,
-                      const data::TokenCache& cache,
-                      int64_t max_tokens,
-                      Watcher& watcher) {
-  const at::NoGradGuard no_grad;
-  Table table = empty_table(cache);
-  load(where, table, watcher);
-  std::vector<int64_t> open;
-  std::vector<int64_t> tokens;
-  for (int64_t i = 0; i < cache.size(); ++i) {
-    if (!known(table[static_cast<size_t>(i)])) {
-      open.push_back(i);
-      tokens.push_back(cache.num_tokens(i));
-    }
-  }
-  if (open.empty()) {
-    return table;
-  }
-  auto saved = Clock::now();
-  int64_t done = cache.size() - static_cast<int64_t>(open.size());
-  for (const std::vector<size_t>& part : data::split_by_tokens(tokens, max_tokens)) {
-    std::vector<data::EncodedGroup> groups;
-    std::vector<int64_t> indices;
-    for (const size_t i : part) {
-      indices.push_back(open[i]);
-      groups.push_back(cache.group(open[i]));
-    }
-    const PreferenceBatch batch = lift(data::pack(groups, indices));
-    const at::Tensor sum_S = score(model, batch, {.adapters = false}).sum_S.contiguous();
-    const auto* sum = sum_S.const_data_ptr<double>();
-    size_t s = 0;
-    for (const int64_t group : indices) {
-      for (double& logp : table[static_cast<size_t>(group)]) {
-        logp = sum[s++];
-      }
-    }
-    done += static_cast<int64_t>(part.size());
-    watcher.progress("reference", done, cache.size());
-    const bool stop = stop_requested();
-    if (stop || Clock::now() - saved > kSaveEvery) {
-      save(where, table);
-      saved = Clock::now();
-    }
-    if (stop) {
-      throw Stopped();
-    }
-  }
-  save(where, table);
-  return table;
 }
 
 }  // namespace attune::train

@@ -19,6 +19,20 @@ namespace {
 // Work lost at most to a killed process, beside the checkpoints that the run file asks for.
 constexpr double kSaveEverySeconds = 120;
 
+// The weights of tags, for the metrics; where there are many, the largest one alone.
+void add_tag_weights(const std::map<std::string, double>& weights,
+                     std::map<std::string, double>& figures) {
+  constexpr size_t kFew = 20;
+  double largest = 0;
+  for (const auto& [tag, weight] : weights) {
+    largest = std::max(largest, weight);
+    if (weights.size() <= kFew) {
+      figures["tag_weight." + tag] = weight;
+    }
+  }
+  figures["largest_tag_weight"] = largest;
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -26,26 +40,33 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }  // namespace
 
 RunResult Run::go() {
-  open();
-  choose_budget();
-  if (progress_.finished) {
-    return finish(Ending::kAlreadyFinished);
-  }
-  choose_kernel();
-  open_policy();
-  announce();
   try {
+    open();
+    choose_budget();
+    if (progress_.finished) {
+      return finish(Ending::kAlreadyFinished);
+    }
+    choose_kernel();
+    open_policy();
+    announce();
+    tell_noise();
     make_reference();
-    write_file(output_ / "run.yaml", to_yaml(options_));
+    write_file(output_ / "run.yaml", std::string(kRunFileHead) + to_yaml(options_));
     metrics_.emplace(output_ / "metrics.jsonl",
                      resumed_from_ ? progress_.step : report::kKeepNothing);
     events_.emplace(output_ / "tensorboard",
                     resumed_from_ ? std::optional(progress_.step) : std::nullopt);
     return finish(train_to_the_end());
   } catch (const Stopped&) {
-    if (metrics_) {
-      save_checkpoint(/*finished=*/false);
+    if (!metrics_) {  // before the first step of this start
+      RunResult result;
+      result.ending = Ending::kStopped;
+      result.step = progress_.step;
+      result.steps = steps_;
+      result.saved = resumed_from_.has_value();
+      return result;
     }
+    save_checkpoint(/*finished=*/false);
     return finish(Ending::kStopped);
   }
 }
@@ -53,7 +74,6 @@ RunResult Run::go() {
 // What is due after a step is asked before the next one, so that a run stopped in between does it
 // when it goes on.
 Ending Run::train_to_the_end() {
-  first_step_began_ = Clock::now();
   for (;; one_step()) {
     const bool last = progress_.step == steps_;
     const bool on_schedule = last || progress_.step % eval_every_ == 0;
@@ -83,13 +103,20 @@ void Run::one_step() {
   for (const int64_t i : sampler_->groups_of(progress_.step)) {
     groups.push_back(data_->train[static_cast<size_t>(i)]);
   }
-  const std::vector<PreferenceBatch> batches =
-      batches_of(data_->cache, groups, progress_.batch_tokens);
+  std::vector<PreferenceBatch> batches =
+      batches_of(data_->cache, groups, objective_, progress_.batch_tokens);
   const uint64_t dropout_key =
       random_word(stream_key(static_cast<uint64_t>(options_.train.seed), "dropout"),
                   static_cast<uint64_t>(progress_.step));
   StepParts parts;
+  if (group_weights_) {
+    std::ranges::for_each(batches, [this](PreferenceBatch& b) { group_weights_->scale(b); });
+    parts.hear = [this](std::span<const PreferenceBatch> heard, const auto& out) {
+      group_weights_->hear(objective_, heard, out);
+    };
+  }
   parts.objective = &objective_;
+  parts.state = &progress_.terms;
   parts.optimizer = &*optimizer_;
   parts.max_grad_norm = options_.optim.max_grad_norm;
   parts.reference = [&](const PreferenceBatch& batch) { return reference_->logps(batch); };
@@ -98,7 +125,9 @@ void Run::one_step() {
                              .dropout = true,
                              .dropout_key = dropout_key,
                              .row_keys_N = batch.row_keys_N};
-    return score(*policy_, batch, pass, options_.train.checkpointing);
+    ScoreOptions scoring = score_options(objective_, *reference_, batch);
+    scoring.recompute = options_.train.checkpointing;
+    return score(*policy_, batch, pass, scoring);
   };
   const double lr = optim::learning_rate(options_.optim, progress_.step, steps_);
   StepReport report;
@@ -111,7 +140,16 @@ void Run::one_step() {
 
   const double took = seconds_since(step_began);
   ++progress_.step;
+  if (group_weights_) {
+    group_weights_->move();
+    progress_.tag_weights = group_weights_->weights();
+    add_tag_weights(progress_.tag_weights, report.mean.figures);
+  }
+  if (moving_ != nullptr && progress_.step % options_.reference.sync_every == 0) {
+    sync_reference();
+  }
   ++steps_here_;
+  steps_s_ += took;
   if (steps_here_ == 1) {
     first_step_s_ = seconds_since(began_);
   }
@@ -137,16 +175,16 @@ void Run::one_step() {
                             .epoch = static_cast<double>(progress_.step) /
                                      static_cast<double>(sampler_->steps_per_epoch()),
                             .tokens = progress_.tokens,
-                            .comparisons = progress_.comparisons};
+                            .comparisons = progress_.comparisons,
+                            .terms = report.mean.figures};
   metrics_->write(row);
   events_->write(row);
-  const double needed = needed_flops(source_.shape, plan_, report.mean.tokens, scored);
-  observer_.stepped(
-      row,
-      {.steps = steps_,
-       .seconds_left = seconds_since(first_step_began_) / static_cast<double>(steps_here_) *
-                       static_cast<double>(steps_ - progress_.step),
-       .share_of_limit = needed / took / (gemm_gflops_ * 1e9)});
+  const double needed_s = needed_seconds(source_.shape, plan_, report.mean.tokens, scored, rates_);
+  observer_.stepped(row,
+                    {.steps = steps_,
+                     .seconds_left = steps_s_ / static_cast<double>(steps_here_) *
+                                     static_cast<double>(steps_ - progress_.step),
+                     .share_of_limit = needed_s / took});
 }
 
 void Run::evaluate_now() {
@@ -157,7 +195,8 @@ void Run::evaluate_now() {
                      data_->held_out_cache(),
                      data_->held_out,
                      progress_.batch_tokens,
-                     observer_);
+                     observer_,
+                     &progress_.terms);
   check(std::isfinite(latest_->mean.loss),
         "step {}: the held-out loss is {}; lower optim.lr and begin in another train.output",
         progress_.step,
@@ -175,6 +214,7 @@ void Run::evaluate_now() {
   } else {
     ++progress_.evals_since_best;
   }
+  warn_of_displacement();
   progress_.last_eval_step = progress_.step;
   const report::EvalRow row{.step = progress_.step,
                             .loss = mean.loss,
@@ -191,6 +231,36 @@ void Run::evaluate_now() {
   metrics_->write(row);
   events_->write(row);
   observer_.evaluated(row);
+}
+
+// Losses of differences only are content when both log-probs fall, as long as the rejected one
+// falls faster; the model then moves away from the answers that people preferred (Razin et al.
+// 2024, arXiv:2410.08847).
+void Run::warn_of_displacement() {
+  constexpr double kNats = 1;
+  if (!first_eval_) {  // a resumed run's is in its file
+    const report::Metrics metrics = report::read_metrics(output_ / "metrics.jsonl");
+    if (!metrics.evals.empty() && metrics.evals.front().step == 0) {
+      first_eval_ = metrics.evals.front();
+    }
+  }
+  if (warned_of_displacement_ || !first_eval_ || progress_.step == 0) {
+    return;
+  }
+  const report::EvalRow& start = *first_eval_;
+  const Tally& now = latest_->mean;
+  if (now.chosen_logps < start.chosen_logps - kNats && now.accuracy > start.accuracy) {
+    warned_of_displacement_ = true;
+    observer_.warn(
+        fmt::format("accuracy rose to {:.3f}, but the log-prob of chosen answers fell from {:.1f} "
+                    "to {:.1f}: the "
+                    "model learns to avoid both. If its answers get worse: add a term {{kind: nll, "
+                    "weight: 0.1}}, "
+                    "use kind: dpop, or lower optim.lr",
+                    now.accuracy,
+                    start.chosen_logps,
+                    now.chosen_logps));
+  }
 }
 
 std::string Run::rows_of(std::span<const int64_t> groups) const {

@@ -12,6 +12,7 @@
 #include "attune/report/report.h"
 #include "attune/report/rows.h"
 #include "attune/train/machine.h"
+#include "attune/train/rates.h"
 #include "attune/train/run_options.h"
 
 namespace attune::train {
@@ -22,16 +23,18 @@ struct RunStart {
   int64_t trained = 0;       ///< Numbers that training changes.
   int64_t weights = 0;       ///< Numbers of the base model.
   std::string trained_what;  ///< "LoRA r=8 on q_proj, v_proj" or "every weight".
-  std::string reference;     ///< base, model, cached or none.
+  std::string reference;     ///< base, model, cached or none, and why if not plain.
   data::BuildReport data;    ///< What became of the rows.
   int64_t train_comparisons = 0;
+  int64_t train_labels = 0;  ///< Labelled completions that nobody compared.
   int64_t held_out_comparisons = 0;
+  int64_t held_out_labels = 0;
   int64_t steps = 0;          ///< Optimizer steps of the whole run.
   int64_t first_step = 0;     ///< Steps already made by earlier starts.
   int64_t batch_tokens = 0;   ///< Packed tokens of a micro-batch at most.
   int64_t planned_bytes = 0;  ///< Peak memory by the plan.
-  std::string gemm;           ///< The matrix kernel in use.
-  double gemm_gflops = 0;     ///< Its measured rate.
+  std::string gemm;           ///< How matrix products are computed.
+  Rates rates;                ///< Measured, of these products.
   Machine machine;
   std::vector<config::Difference> options;  ///< What differs from the defaults.
 };
@@ -79,6 +82,7 @@ struct RunResult {
   double seconds = 0;            ///< Wall clock over all starts.
   double first_step_s = 0;       ///< From this start to the end of its first step.
   int64_t peak_bytes = 0;
+  bool saved = true;  ///< There is a checkpoint to go on from.
 };
 
 /// Runs, or goes on with, the training that `run` describes, in `run.train.output`:

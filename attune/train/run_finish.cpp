@@ -37,7 +37,12 @@ void Run::save_checkpoint(bool finished) {
       progress_,
       *optimizer_,
       parameter_names_,
-      [this](const fs::path& folder) { write_weights(folder); },
+      [this](const fs::path& folder) {
+        write_weights(folder);
+        if (moving_ != nullptr) {
+          moving_->save(folder / kReferenceFile);
+        }
+      },
       options_.train.keep);
   last_save_ = Clock::now();
   observer_.saved(checkpoints_.at(progress_.step));
@@ -59,7 +64,7 @@ RunResult Run::finish(Ending ending) {
                         .ending = ending,
                         .steps = steps_,
                         .machine = machine_,
-                        .gemm_gflops = gemm_gflops_,
+                        .rates = rates_,
                         .seconds = result.seconds,
                         .peak_bytes = result.peak_bytes,
                         .data = *data_,
@@ -72,9 +77,17 @@ RunResult Run::finish(Ending ending) {
   // Also where an earlier start was killed between its last checkpoint and this.
   result.result = output_ / (plan_.full ? "model" : "adapter");
   const bool early = progress_.step < steps_;
-  if (ending != Ending::kAlreadyFinished || !fs::exists(result.result / "README.md")) {
-    // After an early stop the weights of the lowest held-out loss are the result.
-    copy_weights(checkpoints_.at(early ? progress_.best_step : progress_.step), result.result);
+  // After an early stop the weights of the lowest held-out loss are the result.
+  const fs::path from = checkpoints_.at(early ? progress_.best_step : progress_.step);
+  const bool again = ending == Ending::kAlreadyFinished;
+  const bool damaged = again && fs::exists(result.result) && !holds_weights(from, result.result);
+  if (damaged) {
+    observer_.warn(fmt::format("{}: differs from what the run saved; it is written anew from {}",
+                               result.result.string(),
+                               from.string()));
+  }
+  if (!again || damaged || !fs::exists(result.result / "README.md")) {
+    copy_weights(from, result.result);
     write_card(parts, result.result);
   }
   if (options_.train.report) {

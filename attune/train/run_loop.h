@@ -17,6 +17,8 @@
 #include "attune/train/checkpoint.h"
 #include "attune/train/evaluate.h"
 #include "attune/train/folder_lock.h"
+#include "attune/train/group_weights.h"
+#include "attune/train/moving_reference.h"
 #include "attune/train/reference.h"
 #include "attune/train/run.h"
 #include "attune/train/session.h"
@@ -27,7 +29,8 @@ namespace attune::train {
 inline constexpr const char* kPairsBefore = "held_out_before.jsonl";
 inline constexpr const char* kPairsAfter = "held_out_after.jsonl";
 
-/// One call of train(). Opening is in run_open.cpp, the loop in run.cpp, the end in run_finish.cpp.
+/// One call of train(). Opening is in run_open.cpp and run_reference.cpp, the
+/// loop in run.cpp, the end in run_finish.cpp.
 class Run {
  public:
   Run(const RunOptions& options, std::string command, RunObserver& observer);
@@ -37,6 +40,7 @@ class Run {
  private:
   using Clock = std::chrono::steady_clock;
 
+  void check_ours() const;
   void resume();
   void open();
   void open_policy();
@@ -44,9 +48,15 @@ class Run {
   void choose_kernel();
   void choose_budget();
   void make_reference();
+  void make_cached_reference();
+  void make_moving_reference(const ReferenceOptions& options);
+  void sync_reference();
+  [[nodiscard]] std::unique_ptr<model::Decoder> other_model(const std::string& path) const;
   void announce();
+  void tell_noise();
   void one_step();
   void evaluate_now();
+  void warn_of_displacement();
   void check_weights() const;
   void save_checkpoint(bool finished);
   void write_weights(const std::filesystem::path& folder);
@@ -73,24 +83,27 @@ class Run {
   std::optional<RunData> data_;
   std::unique_ptr<model::Decoder> policy_;
   objective::Objective objective_;
-  std::string reference_kind_;
   std::unique_ptr<Reference> reference_;           // of the training pairs
   std::unique_ptr<Reference> held_out_reference_;  // of the held-out pairs, remembered
+  MovingReference* moving_ = nullptr;              // reference_, if it follows the policy
   std::optional<optim::AdamW> optimizer_;
   std::vector<std::string> parameter_names_;
   std::optional<data::StepSampler> sampler_;
+  std::optional<GroupWeights> group_weights_;  // of data.group_robust
   std::optional<report::MetricsFile> metrics_;
   std::optional<report::EventFile> events_;  // for TensorBoard
   PlanInput plan_;
   int64_t steps_ = 0;
   int64_t eval_every_ = 0;
-  double gemm_gflops_ = 0;
+  Rates rates_;
   double first_step_s_ = 0;
   int64_t steps_here_ = 0;
-  Clock::time_point first_step_began_;
+  double steps_s_ = 0;  // what the steps of this start took
   Clock::time_point last_save_ = Clock::now();
   std::optional<Evaluation> before_;
+  std::optional<report::EvalRow> first_eval_;  // before the first step
   std::optional<Evaluation> latest_;
+  bool warned_of_displacement_ = false;
 };
 
 }  // namespace attune::train

@@ -1,11 +1,15 @@
 #include <algorithm>
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 
+#include "attune/adapter/peft.h"
 #include "attune/core/error.h"
-#include "attune/core/hash.h"
+#include "attune/core/file.h"
 #include "attune/tensor/kernel_memory.h"
 #include "attune/train/run_loop.h"
+#include "attune/train/score.h"
 
 namespace attune::train {
 
@@ -25,8 +29,32 @@ Run::Run(const RunOptions& options, std::string command, RunObserver& observer)
   resume();
 }
 
+// Nothing that another program or a person put into the folder may be written over.
+void Run::check_ours() const {
+  const fs::path settings = output_ / "run.yaml";
+  if (fs::exists(settings) && read_file(settings).starts_with(kRunFileHead)) {
+    return;
+  }
+  for (const char* name : {"run.yaml",
+                           "metrics.jsonl",
+                           "tensorboard",
+                           kPairsBefore,
+                           kPairsAfter,
+                           "checkpoints",
+                           "adapter",
+                           "model",
+                           "report.html"}) {
+    check(!fs::exists(output_ / name),
+          "train.output: {} has a {} that is not of a run of attune and would be overwritten; "
+          "choose another folder",
+          output_.string(),
+          name);
+  }
+}
+
 // What an earlier start left: its settings must be these, and its newest whole checkpoint counts.
 void Run::resume() {
+  check_ours();
   const fs::path settings = output_ / "run.yaml";
   if (fs::exists(settings)) {
     const RunOptions older = read_run(settings);
@@ -34,9 +62,11 @@ void Run::resume() {
     std::vector<std::string> rejected;
     resumed_from_ = checkpoints_.newest(rejected);
     for (const std::string& line : rejected) {
-      observer_.warn(line + " (an older checkpoint is used)");
+      observer_.warn(
+          line + (resumed_from_ ? " (an older checkpoint is used)" : " (there is no older one)"));
     }
-    if (resumed_from_ && !changed.empty()) {
+    const bool has_result = fs::exists(output_ / "adapter") || fs::exists(output_ / "model");
+    if ((resumed_from_ || has_result) && !changed.empty()) {
       std::string list;
       for (const config::Difference& d : changed) {
         list += fmt::format("\n  {}: was {}, now {}", d.key, d.before, d.after);
@@ -47,7 +77,12 @@ void Run::resume() {
                       output_.string(),
                       list));
     }
+    check(resumed_from_ || !has_result,
+          "{} holds a result but no whole checkpoint to go on from; a run from the start would "
+          "overwrite it. Choose another train.output",
+          output_.string());
   }
+  progress_.terms = objective_.initial_state();
   if (resumed_from_) {
     progress_ = read_progress(*resumed_from_);
     seconds_before_ = progress_.seconds;
@@ -63,19 +98,19 @@ void Run::open() {
         "{}: these are not the weights that the run in {} began with; choose another train.output",
         options_.model.path,
         output_.string());
+  if (!options_.adapter.path.empty()) {
+    const std::string other = adapter::base_warning(options_.adapter.path, options_.model.path);
+    if (!other.empty()) {
+      observer_.warn(other);
+    }
+  }
   tokenizer_ = text::Tokenizer::load(options_.model.path);
   check(tokenizer_->vocab_size() <= source_.shape.vocabulary,
         "{}: the tokenizer has {} tokens, the model only {}",
         options_.model.path,
         tokenizer_->vocab_size(),
         source_.shape.vocabulary);
-  check(options_.data.max_tokens <= source_.shape.max_positions,
-        "data.max_tokens is {}, but {} was made for at most {} tokens. Set data.max_tokens to {}",
-        options_.data.max_tokens,
-        options_.model.path,
-        source_.shape.max_positions,
-        source_.shape.max_positions);
-  data_ = open_data(options_, *tokenizer_, observer_);
+  data_ = open_data(options_, source_.shape, *tokenizer_, observer_);
   check(!resumed_from_ || progress_.data_key == data_->cache.key(),
         "{}: the training data changed since the run in {} began; choose another train.output",
         options_.data.train[0],
@@ -84,15 +119,11 @@ void Run::open() {
   progress_.data_key = data_->cache.key();
   progress_.threads = at::get_num_threads();
 
-  std::vector<int32_t> comparisons;
-  for (const int64_t group : data_->train) {
-    comparisons.push_back(data_->cache.num_comparisons(group));
+  sampler_ = make_sampler(options_, *data_);
+  if (options_.data.group_robust > 0) {
+    group_weights_.emplace(
+        options_.data.group_robust, tag_shares(options_, *data_), progress_.tag_weights);
   }
-  sampler_.emplace(comparisons,
-                   options_.batch.comparisons,
-                   options_.data.shuffle,
-                   static_cast<uint64_t>(options_.train.seed),
-                   /*drop_last=*/false);
   steps_ = options_.train.epochs * sampler_->steps_per_epoch();
   if (options_.train.max_steps > 0) {
     steps_ = std::min(steps_, options_.train.max_steps);
@@ -127,14 +158,15 @@ void Run::open_policy() {
 void Run::choose_kernel() {
   const int64_t width = source_.shape.width;
   const int64_t inner = source_.shape.feed_forward;
-  tensor::GemmChoice choice =
+  const tensor::GemmChoice choice =
       tensor::remembered_gemm_kernel(tensor::kernel_memory_file(), 1024, width, inner);
-  if (resumed_from_) {
-    choice.kernel = tensor::gemm_kernel_named(progress_.gemm);
-  }
-  tensor::set_gemm_kernel(choice.kernel);
-  progress_.gemm = tensor::name(choice.kernel);
-  gemm_gflops_ = choice.gflops;
+  const tensor::Products products = resumed_from_
+                                        ? tensor::products_of(progress_.gemm)
+                                        : tensor::choose_products(choice, options_.model.precision);
+  tensor::set_gemm_kernel(products.kernel);
+  tensor::set_narrow_products(products.narrow);
+  progress_.gemm = tensor::text_of(products);
+  rates_ = rates_of(choice, products);
 }
 
 void Run::choose_budget() {
@@ -143,49 +175,6 @@ void Run::choose_budget() {
     progress_.batch_tokens = *options_.batch.tokens;
   } else if (!resumed_from_) {
     progress_.batch_tokens = auto_tokens(source_.shape, plan_, machine_.memory_bytes);
-  }
-}
-
-void Run::make_reference() {
-  reference_kind_ = reference_kind(options_);
-  if (reference_kind_ == "base") {
-    reference_ = base_reference(*policy_);
-  } else if (reference_kind_ == "model") {
-    const model::Source other = model::open_model(options_.reference.path);
-    check(other.shape.vocabulary == source_.shape.vocabulary,
-          "reference.path: {} has {} tokens and model.path {}; both must share one vocabulary",
-          options_.reference.path,
-          other.shape.vocabulary,
-          source_.shape.vocabulary);
-    reference_ = model_reference(
-        model::load_model(other, options_.model.precision == "bf16" ? at::kBFloat16 : at::kFloat));
-  } else if (reference_kind_ == "cached") {
-    const fs::path folder = options_.reference.cache_dir.empty()
-                                ? output_ / "cache"
-                                : fs::path(options_.reference.cache_dir);
-    // A resumed full fine-tune no longer holds the starting weights; the table then is complete, or
-    // is completed by the starting model.
-    std::unique_ptr<model::Decoder> start;
-    const model::Decoder* model = policy_.get();
-    if (plan_.full && progress_.step > 0) {
-      start = model::load_model(source_, at::kFloat);
-      model = start.get();
-    }
-    const auto table_of = [&](const data::TokenCache& cache) {
-      const std::string key =
-          Hasher().add(source_key_).add(cache.key()).add(options_.model.precision).hex();
-      const ReferenceTable table{folder / ("reference-" + key.substr(0, 16) + ".safetensors"), key};
-      return reference_table(table, *model, cache, progress_.batch_tokens, observer_);
-    };
-    reference_ = cached_reference(table_of(data_->cache));
-    if (data_->other_held_out) {
-      held_out_reference_ = cached_reference(table_of(*data_->other_held_out));
-    }
-  } else {
-    reference_ = no_reference();
-  }
-  if (!held_out_reference_) {
-    held_out_reference_ = remembering_reference(*reference_);
   }
 }
 
@@ -217,23 +206,39 @@ void Run::announce() {
                                   : fmt::format("LoRA r={} on {}",
                                                 options_.adapter.rank,
                                                 fmt::join(options_.adapter.targets, ", "));
-  start.reference = reference_kind(options_);
+  start.reference = choose_reference(reference_question(options_)).text();
   start.data = data_->report;
-  for (const int64_t group : data_->train) {
-    start.train_comparisons += data_->cache.num_comparisons(group);
-  }
-  for (const int64_t group : data_->held_out) {
-    start.held_out_comparisons += data_->held_out_cache().num_comparisons(group);
-  }
+  start.train_comparisons = data_->count_train().comparisons;
+  start.train_labels = data_->count_train().labels;
+  start.held_out_comparisons = data_->count_held_out().comparisons;
+  start.held_out_labels = data_->count_held_out().labels;
   start.steps = steps_;
   start.first_step = progress_.step;
   start.batch_tokens = progress_.batch_tokens;
   start.planned_bytes = total_bytes(memory_plan(s, plan_));
   start.gemm = progress_.gemm;
-  start.gemm_gflops = gemm_gflops_;
+  start.rates = rates_;
   start.machine = machine_;
   start.options = differs(options_);
   observer_.started(start);
+}
+
+// A log-ratio is a small difference of large sums: people should know what bf16 does to it.
+void Run::tell_noise() {
+  if (tensor::narrow_products() != tensor::Narrow::kAll) {
+    return;
+  }
+  const at::NoGradGuard no_grad;
+  const std::vector<int64_t> groups{data_->train[static_cast<size_t>(sampler_->groups_of(0)[0])]};
+  const PreferenceBatch batch = batch_of(data_->cache, groups);
+  const at::Tensor narrow_S = score(*policy_, batch, {}).sum_S;
+  tensor::set_narrow_products(tensor::Narrow::kBackward);
+  const at::Tensor exact_S = score(*policy_, batch, {}).sum_S;
+  tensor::set_narrow_products(tensor::Narrow::kAll);
+  observer_.warn(fmt::format(
+      "model.precision bf16: {:.3f} nats (rms) of noise in the log-probs of {}; auto has none",
+      (narrow_S - exact_S).square().mean().sqrt().item<double>(),
+      data_->cache.where(groups[0])));
 }
 
 }  // namespace attune::train

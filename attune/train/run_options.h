@@ -3,6 +3,7 @@
 // the plain program and the tensor rooms share it.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -15,11 +16,14 @@
 #include "attune/config/resolve.h"
 #include "attune/config/run_file.h"
 #include "attune/core/error.h"
+#include "attune/core/file.h"
 #include "attune/data/options.h"
 #include "attune/model/options.h"
 #include "attune/objective/kinds.h"
 #include "attune/optim/options.h"
+#include "attune/text/unicode.h"
 #include "attune/train/options.h"
+#include "attune/train/reference_choice.h"
 
 namespace attune::train {
 
@@ -48,10 +52,14 @@ inline std::vector<config::SectionRef> list_sections(RunOptions& run) {
           {"train", "the loop, its evaluations and its checkpoints", list_fields(run.train)}};
 }
 
-/// The kinds that an entry of `objective` may have.
+/// The kinds that an entry of `objective` may have, the usual one first.
 inline std::vector<std::string_view> objective_kinds() {
-  std::vector<std::string_view> kinds;
-  objective::visit_kinds([&](auto options) { kinds.push_back(decltype(options)::kKind); });
+  std::vector<std::string_view> kinds{objective::DpoOptions::kKind};
+  objective::visit_kinds([&](auto options) {
+    if (decltype(options)::kKind != kinds.front()) {
+      kinds.push_back(decltype(options)::kKind);
+    }
+  });
   return kinds;
 }
 
@@ -97,12 +105,18 @@ inline RunOptions read_run_text(std::string_view text,
 /// A run from its file. @throws Error also if the file cannot be read or is empty.
 inline RunOptions read_run(const std::filesystem::path& path,
                            std::span<const config::Flag> flags = {}) {
-  config::Section root = config::load(path);
+  const std::string text = read_file(path);
+  check(text::is_utf8(text), "{}: expected text in UTF-8. Save the file as UTF-8", path.string());
+  config::Section root = config::parse_run_file(text, path.string());
   check(!root.entries.empty(),
         "{}: the file holds no option. A start: attune config example > run.yaml",
         path.string());
   return read_run(std::move(root), path.string(), flags);
 }
+
+/// The first line of the run.yaml in an output folder: by it a run knows a folder for its own.
+inline constexpr std::string_view kRunFileHead =
+    "# The settings of the run in this folder, as attune train understood them.\n";
 
 /// The run with every option written out. Reading it back gives the same run exactly.
 inline std::string to_yaml(RunOptions run) {
@@ -145,7 +159,15 @@ inline std::vector<config::Difference> compare_runs(RunOptions before,
   };
   if (kinds(before) != kinds(after)) {
     all.push_back({"objective", kinds(before), kinds(after)});
-    return all;
+    // The new terms' options have no older ones; their own defaults stand in.
+    before.objective.clear();
+    for (const objective::TermOptions& term : after.objective) {
+      objective::TermOptions plain = term;
+      plain.weight = 1;
+      std::visit([](auto& options) { options = std::remove_cvref_t<decltype(options)>{}; },
+                 plain.options);
+      before.objective.push_back(std::move(plain));
+    }
   }
   for (size_t i = 0; i < before.objective.size(); ++i) {
     objective::TermOptions& term = after.objective[i];
@@ -179,6 +201,39 @@ inline std::vector<config::Difference> resume_difference(const RunOptions& older
   return compare_runs(older, newer, /*skip_may_change=*/true);
 }
 
+/// What the choice of the run's reference depends on; it refers to `run`.
+inline ReferenceQuestion reference_question(const RunOptions& run) {
+  return {.options = run.reference,
+          .objective = run.objective,
+          .full = run.adapter.kind == "none",
+          .model_path = run.model.path};
+}
+
+/// @throws Error if a term reads a column that `values` does not name, or one is named twice.
+inline void check_values(const std::vector<std::string>& values,
+                         std::span<const objective::TermOptions> terms,
+                         std::string_view at) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    check(!values[i].empty() &&
+              std::find(values.begin(), values.begin() + static_cast<int>(i), values[i]) ==
+                  values.begin() + static_cast<int>(i),
+          "{}: data.values names a column twice, or one without a name: \"{}\"",
+          at,
+          values[i]);
+  }
+  for (const objective::TermOptions& term : terms) {
+    for (const std::string& column : objective::columns_of(term)) {
+      check(std::find(values.begin(), values.end(), column) != values.end(),
+            "{}: objective {} reads the values \"{}\", and data.values does not name that column. "
+            "Set data.values: [{}]",
+            at,
+            term.kind,
+            column,
+            column);
+    }
+  }
+}
+
 /// The checks between options of different names, before anything is loaded.
 /// @throws Error naming both options and what to do.
 inline void check_run(RunOptions run) {
@@ -198,11 +253,10 @@ inline void check_run(RunOptions run) {
 
   const bool full = run.adapter.kind == "none";
   if (full) {
-    check(run.model.precision == "f32",
-          "{}: adapter.kind none trains every weight, which needs model.precision f32, got {}. Set "
-          "model.precision: f32, or adapter.kind: lora",
-          at,
-          run.model.precision);
+    check(run.model.precision != "bf16",
+          "{}: adapter.kind none trains every weight, which bf16 is too coarse for. Set "
+          "model.precision: auto or f32, or adapter.kind: lora",
+          at);
     adapter::AdapterOptions none;
     none.kind = "none";
     const auto unused = config::compare(
@@ -217,37 +271,40 @@ inline void check_run(RunOptions run) {
           at);
   }
 
-  const std::string& reference = run.reference.kind;
-  check(reference != "model" || !run.reference.path.empty(),
-        "{}: reference.kind model needs reference.path, the model to compare with",
-        at);
-  check(reference == "model" || run.reference.path.empty(),
-        "{}: reference.path has no meaning with reference.kind {}. Set reference.kind: model",
-        at,
-        reference);
-  check(reference != "base" || !full,
-        "{}: reference.kind base is the model with its adapter off, and adapter.kind is none. Set "
-        "reference.kind: cached",
-        at);
-  for (const objective::TermOptions& term : run.objective) {
-    const bool needs = std::visit([](const auto& o) { return o.kNeedsReference; }, term.options);
-    check(
-        reference != "none" || !needs,
-        "{}: objective {} needs a reference, and reference.kind is none. Set reference.kind: auto",
-        at,
-        term.kind);
-  }
+  check_reference(reference_question(run), at);
 
-  check(!run.data.max_completion_tokens || *run.data.max_completion_tokens < run.data.max_tokens,
+  check(!run.data.max_completion_tokens || *run.data.max_completion_tokens < run.data.window(),
         "{}: data.max_completion_tokens must be < data.max_tokens = {}, got {}",
         at,
-        run.data.max_tokens,
+        run.data.window(),
         run.data.max_completion_tokens.value_or(0));
+  check(run.data.tag_temperature == 1 || !run.data.tag.empty(),
+        "{}: data.tag_temperature {} mixes tags, and data.tag names no column of tags",
+        at,
+        run.data.tag_temperature);
+  check(run.data.group_robust == 0 || !run.data.tag.empty(),
+        "{}: data.group_robust {} weighs tags, and data.tag names no column of tags",
+        at,
+        run.data.group_robust);
+  for (const objective::TermOptions& term : run.objective) {
+    objective::check_together(term);
+    check(run.data.group_robust == 0 || !objective::has_one_loss(term),
+          "{}: data.group_robust {} weighs tags by the losses of their items, and objective {} "
+          "gives every item the whole step's. Take another kind, or set data.group_robust: 0",
+          at,
+          run.data.group_robust,
+          term.kind);
+  }
+  check_values(run.data.values, run.objective, at);
   const bool held_out = !run.data.held_out.empty() || run.data.held_out_fraction > 0;
   check(held_out || run.train.early_stop_patience == 0,
         "{}: train.early_stop_patience {} needs held-out pairs, and data.held_out_fraction is 0",
         at,
         run.train.early_stop_patience);
+  check(run.train.early_stop_patience == 0 || run.reference.sync_every == 0,
+        "{}: train.early_stop_patience compares held-out losses, and reference.sync_every moves "
+        "what they are measured from. Set one of them to 0",
+        at);
   check(held_out || run.train.eval_every == 0,
         "{}: train.eval_every {} needs held-out pairs, and data.held_out_fraction is 0",
         at,

@@ -149,10 +149,12 @@ report::RunReport make_page(const PageParts& parts) {
                   {"attune", kVersion},
                   {"LibTorch", m.torch},
                   {"time", fmt::format("{:.0f} s", parts.seconds)}};
-  if (parts.gemm_gflops > 0) {
-    page.machine.emplace_back(
-        "matrix kernel",
-        fmt::format("{}, {:.0f} GFLOP/s in f32", parts.progress.gemm, parts.gemm_gflops));
+  if (parts.rates.forward > 0) {
+    page.machine.emplace_back("matrix products",
+                              fmt::format("{}; {:.0f} GFLOP/s forward, {:.0f} backward",
+                                          parts.progress.gemm,
+                                          parts.rates.forward,
+                                          parts.rates.backward));
   }
   const bool full = parts.run.adapter.kind == "none";
   const fs::path result = output / (full ? "model" : "adapter");
@@ -182,7 +184,14 @@ void write_card(const PageParts& parts, const fs::path& folder) {
   card.name = output.filename().string();
   card.base_model = parts.run.model.path;
   card.adapter = parts.run.adapter.kind != "none";
-  card.objective = parts.run.objective[0].kind;
+  card.objective.clear();
+  for (const objective::TermOptions& term : parts.run.objective) {
+    card.objective.push_back(
+        {.kind = term.kind,
+         .weight = term.weight,
+         .paper =
+             std::visit([](const auto& own) { return std::string(own.kPaper); }, term.options)});
+  }
   card.folder = folder.string();
   card.version = kVersion;
   card.command = parts.command;

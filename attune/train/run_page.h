@@ -21,7 +21,7 @@ struct PageParts {
   Ending ending = Ending::kFinished;
   int64_t steps = 0;
   const Machine& machine;
-  double gemm_gflops = 0;
+  Rates rates;
   double seconds = 0;
   int64_t peak_bytes = 0;
   const RunData& data;

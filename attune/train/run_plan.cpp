@@ -10,6 +10,7 @@
 #include "attune/data/sampler.h"
 #include "attune/model/checkpoint.h"
 #include "attune/tensor/kernel_memory.h"
+#include "attune/train/plan.h"
 #include "attune/train/session.h"
 
 namespace attune::train {
@@ -71,14 +72,6 @@ Load training_load(const RunData& data,
   return load;
 }
 
-int64_t comparisons_of(const data::TokenCache& cache, const std::vector<int64_t>& groups) {
-  int64_t comparisons = 0;
-  for (const int64_t group : groups) {
-    comparisons += cache.num_comparisons(group);
-  }
-  return comparisons;
-}
-
 int64_t mapped_bytes(const model::Source& source) {
   int64_t bytes = 0;
   for (const io::TensorView& view : source.tensors->tensors()) {
@@ -99,14 +92,17 @@ RunPlan plan_run(const RunOptions& options, Watcher& watcher) {
   const model::Source source = model::open_model(run.model.path);
   const model::DecoderShape& s = source.shape;
   const std::shared_ptr<const text::Tokenizer> tokenizer = text::Tokenizer::load(run.model.path);
-  const RunData data = open_data(run, *tokenizer, watcher);
+  const RunData data = open_data(run, s, *tokenizer, watcher);
   plan.data = data.report;
-  plan.comparisons = comparisons_of(data.cache, data.train);
-  plan.held_out = comparisons_of(data.held_out_cache(), data.held_out);
+  plan.comparisons = data.count_train().comparisons;
+  plan.labels = data.count_train().labels;
+  plan.held_out = data.count_held_out().comparisons;
+  plan.held_out_labels = data.count_held_out().labels;
 
   PlanInput input = plan_input(run, s);
   input.file_bytes = mapped_bytes(source);
-  plan.reference = reference_kind(run);
+  const ReferenceChoice reference = choose_reference(reference_question(run));
+  plan.reference = reference.text();
   plan.model = fmt::format("{}, {} layers, width {}, {:.1f} M weights, {}",
                            s.architecture,
                            s.layers,
@@ -119,15 +115,7 @@ RunPlan plan_run(const RunOptions& options, Watcher& watcher) {
                                           fmt::join(run.adapter.targets, ", "),
                                           input.trained);
 
-  std::vector<int32_t> comparisons;
-  for (const int64_t group : data.train) {
-    comparisons.push_back(data.cache.num_comparisons(group));
-  }
-  const data::StepSampler sampler(comparisons,
-                                  run.batch.comparisons,
-                                  run.data.shuffle,
-                                  static_cast<uint64_t>(run.train.seed),
-                                  /*drop_last=*/false);
+  const data::StepSampler sampler = make_sampler(run, data);
   plan.steps = run.train.epochs * sampler.steps_per_epoch();
   if (run.train.max_steps > 0) {
     plan.steps = std::min(plan.steps, run.train.max_steps);
@@ -144,15 +132,16 @@ RunPlan plan_run(const RunOptions& options, Watcher& watcher) {
 
   const tensor::GemmChoice gemm =
       tensor::remembered_gemm_kernel(tensor::kernel_memory_file(), 1024, s.width, s.feed_forward);
-  plan.gemm = tensor::name(gemm.kernel);
-  plan.gemm_gflops = gemm.gflops;
+  const tensor::Products products = tensor::choose_products(gemm, run.model.precision);
+  plan.gemm = tensor::text_of(products);
+  plan.rates = rates_of(gemm, products);
   plan.efficiency = kEfficiency;
-  const double rate = gemm.gflops * 1e9 * kEfficiency;
-  plan.step_flops = step_flops(s, input, plan.step_tokens, plan.step_scored);
-  plan.step_s = plan.step_flops / rate;
+  const double rate = plan.rates.forward * 1e9 * kEfficiency;
+  plan.step_s =
+      step_seconds(s, input, plan.step_tokens, plan.step_scored, plan.rates) / kEfficiency;
   plan.training_s = plan.step_s * static_cast<double>(plan.steps);
 
-  const double passes = input.inline_reference ? 2 : 1;
+  const double passes = 1.0 + static_cast<double>(input.references);
   if (!data.held_out.empty()) {
     const int64_t every =
         run.train.eval_every > 0 ? run.train.eval_every : sampler.steps_per_epoch();
@@ -165,7 +154,7 @@ RunPlan plan_run(const RunOptions& options, Watcher& watcher) {
             s, static_cast<double>(held_out.tokens), static_cast<double>(held_out.scored)) /
         rate;
   }
-  if (plan.reference == "cached") {
+  if (reference.options.kind == "cached") {
     const double share = plan.step_scored / plan.step_tokens;
     double tokens = static_cast<double>(data.cache.total_tokens());
     if (data.other_held_out) {

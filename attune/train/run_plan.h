@@ -9,6 +9,7 @@
 #include "attune/data/token_cache.h"
 #include "attune/train/machine.h"
 #include "attune/train/memory_part.h"
+#include "attune/train/rates.h"
 #include "attune/train/run_options.h"
 
 namespace attune::train {
@@ -24,19 +25,20 @@ struct RunPlan {
   std::vector<MemoryPart> memory;  ///< At the peak of a step.
   int64_t memory_bytes = 0;        ///< Their sum.
 
-  data::BuildReport data;      ///< What became of the rows.
-  int64_t comparisons = 0;     ///< To train on.
-  int64_t held_out = 0;        ///< Comparisons held out.
+  data::BuildReport data;   ///< What became of the rows.
+  int64_t comparisons = 0;  ///< To train on.
+  int64_t labels = 0;       ///< Labelled completions to train on that nobody compared.
+  int64_t held_out = 0;     ///< Comparisons held out.
+  int64_t held_out_labels = 0;
   int64_t steps = 0;           ///< Optimizer steps of the whole run.
   double step_tokens = 0;      ///< Packed tokens of a step, on average.
   double step_scored = 0;      ///< Completion tokens of a step, on average.
   int64_t batch_tokens = 0;    ///< The token budget of a micro-batch.
   int64_t largest_tokens = 0;  ///< Packed tokens of the micro-batch that takes the most memory.
 
-  std::string gemm;         ///< The matrix kernel.
-  double gemm_gflops = 0;   ///< Its measured rate.
+  std::string gemm;         ///< How matrix products are computed.
+  Rates rates;              ///< Measured, of its products.
   double efficiency = 0;    ///< Share of that rate that a step reaches.
-  double step_flops = 0;    ///< Operations of a step.
   double step_s = 0;        ///< Of one step.
   double training_s = 0;    ///< Of all steps.
   double evaluation_s = 0;  ///< Of all evaluations.

@@ -5,6 +5,7 @@
 
 #include "attune/core/error.h"
 #include "attune/data/reader.h"
+#include "attune/model/checkpoint.h"
 #include "attune/train/session.h"
 
 namespace attune::train {
@@ -25,7 +26,8 @@ std::string words_of(const data::Completion& completion) {
 
 std::vector<HeldOutPrompt> held_out_prompts(const RunOptions& run, size_t count, Watcher& watcher) {
   const auto tokenizer = text::Tokenizer::load(run.model.path);
-  const RunData data = open_data(run, *tokenizer, watcher);
+  const model::Source source = model::open_model(run.model.path);
+  const RunData data = open_data(run, source.shape, *tokenizer, watcher);
   const data::TokenCache& cache = data.held_out_cache();
   std::map<std::string, size_t> wanted;  // where a row stands -> its place in the result
   std::vector<HeldOutPrompt> prompts;
@@ -50,8 +52,10 @@ std::vector<HeldOutPrompt> held_out_prompts(const RunOptions& run, size_t count,
       if (const auto at = wanted.find(group->where); at != wanted.end()) {
         HeldOutPrompt& prompt = prompts[at->second];
         prompt.text = words_of(*group);
-        prompt.chosen =
-            words_of(group->completions.at(static_cast<size_t>(group->comparisons.at(0).winner)));
+        const size_t best = group->comparisons.empty()
+                                ? 0  // the labelled one
+                                : static_cast<size_t>(group->comparisons[0].winner);
+        prompt.chosen = words_of(group->completions.at(best));
         ++found;
       }
     }

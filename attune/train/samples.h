@@ -14,7 +14,7 @@ namespace attune::train {
 struct HeldOutPrompt {
   std::vector<int32_t> ids;  ///< As training sees it.
   std::string text;          ///< The last user's words, or the plain prompt.
-  std::string chosen;        ///< The preferred answer of the data.
+  std::string chosen;        ///< The preferred answer of the data, or its labelled one.
 };
 
 /// The first `count` held-out prompts of a run, in the order of the data.

@@ -5,6 +5,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "attune/adapter/peft.h"
 #include "attune/core/error.h"
 #include "attune/core/stop.h"
 #include "attune/generate/language_model.h"
@@ -101,7 +102,13 @@ ScoringSummary score_files(const ScoringOptions& options,
   generate::LanguageModel policy(options.model, options.adapter, options.threads);
   const model::DecoderShape& shape = policy.source().shape;
   data::DataOptions rows = options.data;
-  rows.max_tokens = std::min(rows.max_tokens, shape.max_positions);
+  rows.max_tokens = std::min(rows.window(), shape.max_positions);
+  if (!options.adapter.empty()) {
+    const std::string other = adapter::base_warning(options.adapter, options.model.path);
+    if (!other.empty()) {
+      watcher.warn(other);
+    }
+  }
   const auto [cache, report] =
       data::build_token_cache(rows,
                               options.files,
@@ -114,6 +121,7 @@ ScoringSummary score_files(const ScoringOptions& options,
   const auto start = std::chrono::steady_clock::now();
   ScoringSummary summary;
   summary.data = report;
+  summary.all_rows = cache.size();
   Share by_reward;
   Share by_logps;
   Share by_mean;
@@ -126,10 +134,9 @@ ScoringSummary score_files(const ScoringOptions& options,
     }
     std::vector<int64_t> groups(static_cast<size_t>(end - first));
     std::iota(groups.begin(), groups.end(), first);
-    const std::vector<PreferenceBatch> batches = batches_of(cache, groups, tokens);
-    ensure(batches.size() == 1, "score_files: {} batches instead of one", batches.size());
-    const at::Tensor logps_S = score(policy.decoder(), batches[0], {}).sum_S;
-    const at::Tensor reference_S = reference->logps(batches[0]).sum_S;
+    const PreferenceBatch batch = batch_of(cache, groups);
+    const at::Tensor logps_S = score(policy.decoder(), batch, {}).sum_S;
+    const at::Tensor reference_S = reference->logps(batch).sum_S;
     for (const ScoredRow& row : rows_of(cache, groups, logps_S, reference_S, options.beta)) {
       summary.completions += static_cast<int64_t>(row.completions.size());
       for (const ScoredComparison& comparison : row.comparisons) {

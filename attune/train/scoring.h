@@ -58,6 +58,7 @@ struct ScoredRow {
 struct ScoringSummary {
   data::BuildReport data;  ///< What became of the rows.
   int64_t rows = 0;        ///< Rows scored.
+  int64_t all_rows = 0;    ///< Rows that can be scored; more than `rows` if stopped.
   int64_t completions = 0;
   int64_t comparisons = 0;
   int64_t tokens = 0;                                   ///< Packed tokens scored.

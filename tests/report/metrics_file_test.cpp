@@ -144,5 +144,16 @@ TEST(MetricsFile, ABrokenLineBeforeTheLastIsNamed) {
   }
 }
 
+TEST(MetricsFile, KeepsWhatTheTermsSayOfThemselves) {
+  const auto path = fresh_metrics("terms");
+  MetricsFile(path, -1).write(
+      StepRow{.step = 3, .loss = 0.5, .terms = {{"kto.kl", 0.25}, {"bco.shift", -1.5}}});
+  EXPECT_THAT(read_file(path), testing::HasSubstr("\"terms/kto.kl\":0.25"));
+  const Metrics metrics = read_metrics(path);
+  ASSERT_EQ(metrics.steps.size(), 1U);
+  EXPECT_EQ(metrics.steps[0].terms,
+            (std::map<std::string, double>{{"bco.shift", -1.5}, {"kto.kl", 0.25}}));
+}
+
 }  // namespace
 }  // namespace attune::report

@@ -22,10 +22,23 @@ TEST(ModelCard, AnAdapterOfAHubModelHasFullFrontMatter) {
                          "pipeline_tag: text-generation\n"
                          "tags:\n- attune\n- preference-tuning\n- dpo\n- lora\n"
                          "---\n\n# short answers\n"));
-  EXPECT_THAT(text, HasSubstr("attune chat 'runs/a b'\n"));
+  EXPECT_THAT(text,
+              HasSubstr("attune chat HuggingFaceTB/SmolLM2-135M-Instruct --adapter='runs/a b'\n"));
   EXPECT_THAT(text, HasSubstr("PeftModel.from_pretrained(model, \"runs/a b\")"));
   EXPECT_THAT(text, HasSubstr("@inproceedings{rafailov2023direct"));
   EXPECT_THAT(text, Not(HasSubstr("## Results")));
+}
+
+TEST(ModelCard, EachTermOfTheObjectiveHasItsTagAndItsPaper) {
+  const std::string text =
+      to_markdown({.name = "n",
+                   .base_model = "a/b",
+                   .objective = {{.kind = "ipo", .paper = "2310.12036"},
+                                 {.kind = "nll", .weight = 0.5, .paper = "1706.03762"}}});
+  EXPECT_THAT(text, HasSubstr("- ipo\n- nll\n"));
+  EXPECT_THAT(text, HasSubstr("(ipo + 0.5 nll)"));
+  EXPECT_THAT(text, HasSubstr("- ipo: [arXiv:2310.12036](https://arxiv.org/abs/2310.12036)\n"));
+  EXPECT_THAT(text, Not(HasSubstr("rafailov")));
 }
 
 TEST(ModelCard, APathIsNoHubIdAndStaysOutOfTheFrontMatter) {

@@ -42,11 +42,11 @@ TEST(Lift, KeepsEveryNumberOfThePackedBatch) {
   EXPECT_EQ(numbers(batch.sequence_C), (Numbers{0, 1, 1, 2, 3, 4}));
   EXPECT_EQ(numbers(batch.count_S), (Numbers{1, 2, 1, 1, 1}));
   EXPECT_EQ(batch.count_S.scalar_type(), at::kDouble);
-  EXPECT_EQ(numbers(batch.pairs.winner_P), (Numbers{1, 2}));
-  EXPECT_EQ(numbers(batch.pairs.loser_P), (Numbers{0, 3}));
-  EXPECT_EQ(numbers(batch.pairs.probability_P), (Numbers{0.75, 1}));
-  EXPECT_EQ(numbers(batch.pairs.weight_P), (Numbers{2, 0.5}));
-  EXPECT_EQ(batch.pair_weight, 2.5);
+  EXPECT_EQ(numbers(batch.feedback.pairs.winner_P), (Numbers{1, 2}));
+  EXPECT_EQ(numbers(batch.feedback.pairs.loser_P), (Numbers{0, 3}));
+  EXPECT_EQ(numbers(batch.feedback.pairs.probability_P), (Numbers{0.75, 1}));
+  EXPECT_EQ(numbers(batch.feedback.pairs.weight_P), (Numbers{2, 0.5}));
+  EXPECT_EQ(batch.weights.pair, 2.5);
   EXPECT_EQ(batch.groups, indices);
   EXPECT_EQ(batch.group_S, (std::vector<int64_t>{0, 0, 1, 1, 2}));
 }
@@ -61,6 +61,91 @@ TEST(Lift, KeepsAllBitsOfTheRowKeys) {
 
 TEST(Lift, RefusesAnEmptyBatch) {
   EXPECT_THROW(lift(data::PackedBatch{}), InternalError);
+}
+
+TEST(Lift, ALabelWeighsWhatItsRowSays) {
+  const std::vector<data::EncodedGroup> groups{
+      {.prompt = {7}, .completions = {{2}}, .labels = {1}, .label_weights = {2}},
+      {.prompt = {11}, .completions = {{3}}, .labels = {-1}, .label_weights = {0}},
+      {.prompt = {13}, .completions = {{5}}, .labels = {-1}}};
+  // A stranger behind each has no label, and moves no weight.
+  const std::vector<std::vector<int32_t>> strangers{{17}, {19}, {23}};
+  const PreferenceBatch batch = lift(data::pack(groups, {}, strangers));
+  EXPECT_EQ(numbers(batch.feedback.label_S), (Numbers{1, 0, -1, 0, -1, 0}));
+  EXPECT_EQ(numbers(batch.feedback.label_weight_S), (Numbers{2, 0, 0, 0, 1, 0}));
+  EXPECT_EQ(batch.weights.label, 3);
+}
+
+TEST(Lift, AnUnsureComparisonGivesLabelsOfWhatIsLeftOfItsWeight) {
+  std::vector<data::EncodedGroup> groups;
+  for (const float probability : {1.0F, 0.75F, 0.5F, 0.375F, 0.0F}) {
+    groups.push_back(
+        {.prompt = {7},
+         .completions = {{2}, {3}},
+         .comparisons = {{.winner = 0, .loser = 1, .probability = probability, .weight = 8}}});
+  }
+  const objective::Feedback feedback = lift(data::pack(groups)).feedback;
+  EXPECT_EQ(numbers(feedback.label_S), (Numbers{1, -1, 1, -1, 0, 0, -1, 1, -1, 1}));
+  EXPECT_EQ(numbers(feedback.label_weight_S), (Numbers{8, 8, 4, 4, 0, 0, 2, 2, 8, 8}));
+}
+
+TEST(Lift, TheLabelsOfSeveralUnsureComparisonsAddUp) {
+  const data::EncodedGroup group{.prompt = {7},
+                                 .completions = {{2}, {3}, {5}},
+                                 .comparisons = {{0, 1, 0.75F, 2}, {0, 2, 1, 3}, {1, 2, 0.5F, 7}}};
+  const objective::Feedback feedback =
+      lift(data::pack(std::vector<data::EncodedGroup>{group})).feedback;
+  EXPECT_EQ(numbers(feedback.label_S), (Numbers{1, -1, -1}));
+  EXPECT_EQ(numbers(feedback.label_weight_S), (Numbers{4, 1, 3}));
+}
+
+// One prompt with three completions and these comparisons, first over second.
+objective::Feedback compared(const std::vector<std::pair<int32_t, int32_t>>& pairs,
+                             float probability = 1) {
+  data::EncodedGroup group{.prompt = {7}, .completions = {{2}, {3}, {5}}, .comparisons = {}};
+  for (const auto& [winner, loser] : pairs) {
+    group.comparisons.push_back(
+        {.winner = winner, .loser = loser, .probability = probability, .weight = 3});
+  }
+  return lift(data::pack(std::vector<data::EncodedGroup>{group})).feedback;
+}
+
+TEST(Lift, ARankingIsAllComparisonsOfAnOrder) {
+  const objective::Feedback strict = compared({{2, 0}, {0, 1}, {2, 1}});
+  EXPECT_EQ(numbers(strict.rank_S), (Numbers{1, 2, 0}));
+  EXPECT_EQ(numbers(strict.group_weight_G), (Numbers{3}));
+}
+
+TEST(Lift, CompletionsThatAreNotComparedMayShareARank) {
+  EXPECT_EQ(numbers(compared({{0, 1}, {2, 1}}).rank_S), (Numbers{0, 2, 0}));
+  EXPECT_EQ(numbers(compared({{0, 1}, {0, 2}}).rank_S), (Numbers{0, 1, 1}));
+}
+
+TEST(Lift, RankingsOfSeveralPromptsStandApartFromStrangers) {
+  const data::EncodedGroup tied{
+      .prompt = {7}, .completions = {{2}, {3}, {5}}, .comparisons = {{0, 1, 1, 3}, {2, 1, 1, 5}}};
+  const data::EncodedGroup pair{
+      .prompt = {11}, .completions = {{2}, {3}}, .comparisons = {{1, 0, 1, 7}}};
+  const std::vector<data::EncodedGroup> groups{tied, pair};
+  const std::vector<std::vector<int32_t>> strangers{{13}, {17}};
+  const objective::Feedback feedback = lift(data::pack(groups, {}, strangers)).feedback;
+  EXPECT_EQ(numbers(feedback.rank_S), (Numbers{0, 2, 0, -1, 1, 0, -1}));
+  EXPECT_EQ(numbers(feedback.group_S), (Numbers{0, 0, 0, 0, 1, 1, 1}));
+  EXPECT_EQ(numbers(feedback.group_weight_G), (Numbers{4, 7}));
+}
+
+TEST(Lift, WhatIsNoOrderIsNoRanking) {
+  const auto expect_none = [](const objective::Feedback& feedback) {
+    EXPECT_EQ(numbers(feedback.rank_S), (Numbers{-1, -1, -1}));
+    EXPECT_EQ(numbers(feedback.group_weight_G), (Numbers{0}));
+  };
+  expect_none(compared({}));
+  expect_none(compared({{0, 1}}));                         // who is better, 2 or 1?
+  expect_none(compared({{0, 1}, {0, 1}}));                 // said twice
+  expect_none(compared({{0, 1}, {1, 2}}));                 // 0 over 2 was not said
+  expect_none(compared({{0, 1}, {1, 2}, {2, 0}}));         // in a circle
+  expect_none(compared({{0, 1}, {1, 0}}));                 // both
+  expect_none(compared({{2, 0}, {0, 1}, {2, 1}}, 0.75F));  // unsure
 }
 
 }  // namespace

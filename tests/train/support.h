@@ -61,7 +61,7 @@ struct GoldenGroups {
       exact.insert(exact.end(), probabilities[g].begin(), probabilities[g].end());
     }
     train::PreferenceBatch batch = train::lift(data::pack(chosen, indices));
-    std::copy(exact.begin(), exact.end(), batch.pairs.probability_P.data_ptr<double>());
+    std::copy(exact.begin(), exact.end(), batch.feedback.pairs.probability_P.data_ptr<double>());
     return batch;
   }
 
@@ -118,7 +118,7 @@ inline Gradients gradients(model::Decoder& model,
           [&](const train::PreferenceBatch& batch) {
             adapter::Pass pass = options;
             pass.row_keys_N = batch.row_keys_N;
-            return train::score(model, batch, pass, recompute);
+            return train::score(model, batch, pass, {.recompute = recompute});
           },
       .reference =
           [&](const train::PreferenceBatch& batch) { return golden_groups.reference(batch); },
@@ -137,6 +137,19 @@ inline double difference(const Gradients& a, const Gradients& b) {
     worst = std::max(worst, difference(grad, b.of.at(name)) / std::max(magnitude(grad), 1e-30));
   }
   return worst;
+}
+
+/// The length of the difference of two gradients, of all tensors together, relative to the length
+/// of the first: what a step of SGD would differ by.
+inline double distance(const Gradients& a, const Gradients& b) {
+  double difference = 0;
+  double length = 0;
+  for (const auto& [name, grad] : a.of) {
+    const at::Tensor x = grad.to(at::kDouble);
+    difference += (x - b.of.at(name).to(at::kDouble)).square().sum().item<double>();
+    length += x.square().sum().item<double>();
+  }
+  return std::sqrt(difference / length);
 }
 
 /// Every weight trained.
