@@ -38,7 +38,6 @@ function(attune_library name zone)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE attune_${name} GTest::gmock GTest::gtest_main
                                                nlohmann_json::nlohmann_json)
-    target_compile_definitions(${name}_test PRIVATE "ATTUNE_SOURCE_DIR=\"${CMAKE_SOURCE_DIR}\"")
     target_compile_options(${name}_test PRIVATE -Wno-conversion)
     if(zone STREQUAL "TENSOR")
       attune_suite_tests(${name}_test ${name})

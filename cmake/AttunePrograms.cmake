@@ -1,8 +1,8 @@
 # The two programs. `attune` is plain and starts in milliseconds; it becomes `attune-engine` for a
 # command that needs tensors. A source of attune/cli/ that is not listed here is an engine command.
 set(cli_folder "${CMAKE_SOURCE_DIR}/attune/cli")
-set(frame_sources command_line frame run_line terminal)
-set(plain_sources catalog config data engine inspect main plain_commands)
+set(frame_sources command_line frame objective_help run_line terminal)
+set(plain_sources catalog config data engine inspect main objectives plain_commands)
 
 # runs/*.yaml as texts inside the program, for `attune config example`.
 file(GLOB run_files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/runs/*.yaml")
@@ -43,7 +43,7 @@ file(GLOB engine_sources CONFIGURE_DEPENDS "${cli_folder}/*.cpp")
 list(REMOVE_ITEM engine_sources ${frame_sources} ${plain_sources})
 
 add_library(attune_frame STATIC ${frame_sources})
-target_link_libraries(attune_frame PUBLIC attune_config)
+target_link_libraries(attune_frame PUBLIC attune_config attune_text)
 
 add_executable(attune ${plain_sources} "${examples_source}")
 target_link_libraries(attune PRIVATE attune_frame attune_io attune_data)
@@ -63,7 +63,6 @@ add_executable(cli_test ${cli_tests})
 target_link_libraries(cli_test PRIVATE attune_frame GTest::gmock GTest::gtest_main
                                        nlohmann_json::nlohmann_json)
 target_compile_options(cli_test PRIVATE -Wno-conversion)
-target_compile_definitions(cli_test PRIVATE "ATTUNE_SOURCE_DIR=\"${CMAKE_SOURCE_DIR}\"")
 gtest_discover_tests(cli_test TEST_PREFIX "cli/" DISCOVERY_TIMEOUT 60
                      PROPERTIES LABELS "unit" TIMEOUT 300)
 

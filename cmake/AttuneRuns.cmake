@@ -8,5 +8,8 @@ endfunction()
 
 if(ATTUNE_TENSOR)
   attune_run_test(curve)
+  attune_run_test(interrupt)
+  attune_run_test(plan)
+  set_tests_properties(runs/plan PROPERTIES SKIP_RETURN_CODE 77)
   attune_run_test(survival)
 endif()

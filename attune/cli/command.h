@@ -9,7 +9,7 @@ namespace attune::cli {
 inline constexpr int kGood = 0;
 inline constexpr int kUserError = 2;       ///< Something that the user can mend.
 inline constexpr int kInternalError = 70;  ///< A bug.
-inline constexpr int kStopped = 130;       ///< Ctrl-C: saved and left.
+inline constexpr int kStopped = 130;       ///< Ctrl-C: what could be saved is saved.
 
 /// What follows the command's name.
 using Arguments = std::span<const std::string_view>;

@@ -12,6 +12,7 @@
 #include <fmt/ranges.h>
 
 #include "attune/cli/examples.h"
+#include "attune/cli/objectives.h"
 #include "attune/cli/plain_commands.h"
 #include "attune/cli/run_line.h"
 #include "attune/config/describe.h"
@@ -101,10 +102,11 @@ std::string example_names() {
 }
 
 int example(Arguments arguments) {
-  const std::string about =
-      fmt::format("Prints a commented run file to fill in: one of {}; without a name {}.",
-                  example_names(),
-                  kDefaultExample);
+  const std::string about = fmt::format(
+      "Prints a commented run file to fill in: one of {}, or a kind of objective as "
+      "attune config objectives lists them; without a name {}.",
+      example_names(),
+      kDefaultExample);
   CommandLine line({.name = "config example",
                     .synopsis = "[NAME]",
                     .about = about,
@@ -114,10 +116,15 @@ int example(Arguments arguments) {
     return kGood;
   }
   const std::string name = line.positional(0, kDefaultExample);
+  if (const std::optional<std::string> text = objective_example(name)) {
+    fmt::print("{}", *text);
+    return kGood;
+  }
   const auto found = std::ranges::find(examples(), name, &Example::name);
   if (found == examples().end()) {
     std::vector<std::string_view> names;
     std::ranges::transform(examples(), std::back_inserter(names), &Example::name);
+    std::ranges::copy(train::objective_kinds(), std::back_inserter(names));
     const std::string hint = did_you_mean(name, names);
     throw Error(fmt::format("no example \"{}\".{}",
                             name,
@@ -125,22 +132,6 @@ int example(Arguments arguments) {
   }
   fmt::print("{}", found->text);
   return kGood;
-}
-
-std::string objective_reference() {
-  std::string out =
-      "## objective\n\nWhat is minimised: a list of terms, `- kind: ...`, whose weighted sum is "
-      "the "
-      "loss. Each term takes `kind`, `weight` (default `1`, > 0) and the options of its kind.\n";
-  objective::visit_kinds([&out](auto options) {
-    out += fmt::format("\n### kind: {}\n\n{}. Paper: [arXiv:{}](https://arxiv.org/abs/{}).\n\n{}",
-                       options.kKind,
-                       options.kSummary,
-                       options.kPaper,
-                       options.kPaper,
-                       config::markdown(config::list_fields(options)));
-  });
-  return out + "\n";
 }
 
 int reference(Arguments arguments) {
@@ -191,6 +182,7 @@ constexpr std::array kSubcommands{
     Command{"check", check_run_file},
     Command{"example", example},
     Command{"import-trl", import_trl},
+    Command{"objectives", list_objectives},
     Command{"reference", reference},
     Command{"resolve", resolve},
 };
@@ -204,10 +196,12 @@ Check, resolve, import and explain run files.
   resolve RUN.yaml      the run file with every option written out
   example [NAME]        a commented run file to fill in
   import-trl DPO.yaml   translate a YAML file of trl dpo
+  objectives [KIND]     every kind of objective; one with options, paper and advice
   reference [SECTION]   every option with default, bounds and meaning
 
 Examples
   attune config example > run.yaml
+  attune config example kto > run.yaml
   attune config check run.yaml --optim.lr=1e-5
   attune config import-trl dpo.yaml > run.yaml
 

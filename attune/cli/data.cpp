@@ -29,10 +29,13 @@ using attune::data::RowError;
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kNamedRows = 5;
+constexpr size_t kNamedTags = 20;
 
 struct ReadOptions {
   std::string format = "auto";
   std::map<std::string, std::string> columns = {};
+  std::vector<std::string> values = {};
+  std::string tag = {};
   std::string on_bad_row = "error";
 
   template <class Visitor>
@@ -44,6 +47,8 @@ struct ReadOptions {
     field("columns",
           columns,
           {.help = "attune's field and the file's column, as in --columns.chosen=answer_a"});
+    field("values", values, {.help = "columns with a number for each completion, as data.values"});
+    field("tag", tag, {.help = "column with each row's group, as data.tag"});
     field("on_bad_row",
           on_bad_row,
           {.help = "a row that cannot be used stops the command, or is skipped, counted and named",
@@ -67,6 +72,8 @@ BadRows for_each_group(const std::vector<std::string>& files,
   DataOptions how;
   how.format = options.format;
   how.columns = options.columns;
+  how.values = options.values;
+  how.tag = options.tag;
   BadRows bad;
   int64_t rows = 0;
   for (const std::string& file : files) {
@@ -140,6 +147,10 @@ struct Stats {
   int64_t winner_longer = 0;
   int64_t unsure = 0;  // probability below 1
   int64_t labels = 0;
+  int64_t desirable = 0;                  // of the labels
+  int64_t scored = 0;                     // completions with a score
+  std::map<std::string, int64_t> values;  // completions, by column
+  std::map<std::string, int64_t> tags;    // groups
   std::map<size_t, int64_t> by_completions;
   std::set<std::string> annotators;
   std::unordered_set<uint64_t> prompts;
@@ -160,6 +171,14 @@ struct Stats {
     };
     for (const Completion& completion : group.completions) {
       labels += completion.label.has_value();
+      desirable += completion.label.value_or(false);
+      scored += completion.score.has_value();
+      for (const auto& [column, unused] : completion.values) {
+        ++values[column];
+      }
+    }
+    if (!group.tag.empty()) {
+      ++tags[group.tag];
     }
     for (const Comparison& comparison : group.comparisons) {
       ++comparisons;
@@ -174,10 +193,24 @@ struct Stats {
   }
 };
 
+void line(std::string_view name, const std::string& value) {
+  fmt::print("{:<24}{}\n", name, value);
+}
+
+// The most frequent tags first.
+void print_tags(const std::map<std::string, int64_t>& tags) {
+  if (tags.empty()) {
+    return;
+  }
+  std::vector<std::pair<std::string, int64_t>> order(tags.begin(), tags.end());
+  std::ranges::stable_sort(order, std::greater(), &std::pair<std::string, int64_t>::second);
+  line("tags", count_text(static_cast<int64_t>(order.size())));
+  for (size_t i = 0; i < std::min(order.size(), kNamedTags); ++i) {
+    fmt::print("  {:>8}  {}\n", count_text(order[i].second), order[i].first);
+  }
+}
+
 void print_stats(Stats& stats, const BadRows& bad) {
-  const auto line = [](std::string_view name, const std::string& value) {
-    fmt::print("{:<24}{}\n", name, value);
-  };
   line("groups", count_text(stats.groups));
   line("distinct prompts", count_text(static_cast<int64_t>(stats.prompts.size())));
   line("conversations", count_text(stats.conversational));
@@ -193,7 +226,17 @@ void print_stats(Stats& stats, const BadRows& bad) {
                          static_cast<double>(stats.comparisons)));
   }
   line("labels without a pair", count_text(stats.labels));
+  if (stats.labels > 0) {
+    line("  desirable", count_text(stats.desirable));
+  }
+  if (stats.scored > 0) {
+    line("scored completions", count_text(stats.scored));
+  }
+  for (const auto& [column, count] : stats.values) {
+    line(fmt::format("with {}", column), count_text(count));
+  }
   line("annotators", count_text(static_cast<int64_t>(stats.annotators.size())));
+  print_tags(stats.tags);
   line("prompt bytes", stats.prompt_size.text());
   line("preferred bytes", stats.winner_size.text());
   line("rejected bytes", stats.loser_size.text());
@@ -239,8 +282,18 @@ Json turns_or_text(bool conversational,
   return turns;
 }
 
+// The completion's score and values, each under its name and what follows it.
+void put_numbers(Json& row, const Completion& completion, const std::string& side) {
+  if (completion.score) {
+    row["score" + side] = *completion.score;
+  }
+  for (const auto& [column, value] : completion.values) {
+    row[column + side] = value;
+  }
+}
+
 // One row a comparison, and one a labelled completion.
-void print_rows(const PreferenceGroup& group) {
+void print_rows(const PreferenceGroup& group, const std::string& tag_column) {
   const auto completion = [&](size_t i) {
     const Completion& one = group.completions.at(i);
     return turns_or_text(group.conversational, one.messages, one.text);
@@ -249,12 +302,17 @@ void print_rows(const PreferenceGroup& group) {
   start["prompt"] = turns_or_text(group.conversational, group.messages, group.prompt);
   const auto print = [&](Json row) {
     row.update(Json(group.tags));
+    if (!group.tag.empty()) {
+      row[tag_column] = group.tag;
+    }
     fmt::print("{}\n", row.dump());
   };
   for (const Comparison& comparison : group.comparisons) {
     Json row = start;
     row["chosen"] = completion(static_cast<size_t>(comparison.winner));
     row["rejected"] = completion(static_cast<size_t>(comparison.loser));
+    put_numbers(row, group.completions.at(static_cast<size_t>(comparison.winner)), "_chosen");
+    put_numbers(row, group.completions.at(static_cast<size_t>(comparison.loser)), "_rejected");
     if (comparison.probability != 1) {
       row["probability"] = comparison.probability;
     }
@@ -271,6 +329,10 @@ void print_rows(const PreferenceGroup& group) {
       Json row = start;
       row["completion"] = completion(i);
       row["label"] = *group.completions[i].label;
+      if (group.completions[i].label_weight != 1) {
+        row["weight"] = group.completions[i].label_weight;
+      }
+      put_numbers(row, group.completions[i], "");
       print(std::move(row));
     }
   }
@@ -280,9 +342,11 @@ int convert(Arguments arguments) {
   ReadOptions options{.on_bad_row = "error"};
   CommandLine line({.name = "data convert",
                     .synopsis = "FILE...",
-                    .about = "Writes preference files of any form as JSON lines with prompt, "
-                             "chosen and rejected to stdout: a row for each comparison, or prompt, "
-                             "completion and label for feedback without a pair.",
+                    .about =
+                        "Writes preference files of any form as JSON lines with prompt, "
+                        "chosen and rejected to stdout: a row for each comparison, or prompt, "
+                        "completion and label for feedback without a pair. Scores and the columns "
+                        "of --values go along.",
                     .examples = "attune data convert ranked.json > pairs.jsonl",
                     .least = 1,
                     .most = 100'000});
@@ -291,7 +355,8 @@ int convert(Arguments arguments) {
     return kGood;
   }
   Terminal terminal(line.log());
-  warn_of(for_each_group(line.positionals(), options, terminal, print_rows), terminal);
+  const auto print = [&](const PreferenceGroup& group) { print_rows(group, options.tag); };
+  warn_of(for_each_group(line.positionals(), options, terminal, print), terminal);
   return kGood;
 }
 

@@ -208,6 +208,7 @@ int demo_command(Arguments arguments) {
   } else {
     result.ending = train::Ending::kStopped;
     result.steps = demo.steps;
+    result.saved = false;
   }
   if (result.ending == train::Ending::kStopped) {
     return print_result(result, again);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "attune/core/error.h"
+#include "attune/core/stop.h"
 
 namespace attune::cli {
 
@@ -32,6 +33,7 @@ void become_engine(Arguments arguments) {
   // machine that halves the speed, on an idle one sleeping costs next to nothing. It has to be said
   // before the OpenMP library is loaded; what the user has set stays.
   ::setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
+  hold_stop_signals();  // the engine takes a moment until it can answer
   for (const std::filesystem::path& place : places) {
     execv(place.c_str(), argv.data());
     check(errno == ENOENT, "{}: cannot be started: {}", place.string(), std::strerror(errno));

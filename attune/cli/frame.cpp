@@ -15,6 +15,8 @@
 #include "attune/cli/terminal.h"
 #include "attune/core/error.h"
 #include "attune/core/hint.h"
+#include "attune/core/stop.h"
+#include "attune/text/unicode.h"
 
 namespace attune::cli {
 namespace {
@@ -42,6 +44,9 @@ int run_caught(Arguments arguments, const std::function<int(Arguments)>& run) tr
         "stdout: writing failed{}",
         flushed ? "" : fmt::format(": {}", std::strerror(errno)));
   return code;
+} catch (const Stopped&) {
+  std::fflush(stdout);
+  return kStopped;
 } catch (const Error& e) {
   return print_error(e.what());
 } catch (const std::filesystem::filesystem_error& e) {
@@ -71,7 +76,16 @@ int run_command(std::span<const Command> table, Arguments arguments, std::string
 
 int run_framed(int argc, char** argv, const std::function<int(Arguments)>& run) {
   const std::vector<std::string_view> arguments(argv + std::min(argc, 1), argv + argc);
-  return run_caught(arguments, run);
+  leave_on_stop_signals();
+  return run_caught(arguments, [&run](Arguments all) {
+    for (const std::string_view text : all) {
+      check(
+          text::is_utf8(text),
+          "expected arguments in UTF-8, got \"{}\". Rename the file, or set the terminal to UTF-8",
+          text::repaired_utf8(text));
+    }
+    return run(all);
+  });
 }
 
 }  // namespace attune::cli

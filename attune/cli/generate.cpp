@@ -1,6 +1,8 @@
 // attune generate and attune chat: text from a model, to the terminal as it is made.
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "attune/core/error.h"
 #include "attune/core/stop.h"
 #include "attune/generate/language_model.h"
+#include "attune/text/unicode.h"
 
 namespace attune::cli {
 namespace {
@@ -72,20 +75,50 @@ constexpr Usage kChatUsage{
     .least = 1,
     .most = 1};
 
-generate::LanguageModel open_writer(const std::string& path, const WriterOptions& options) {
+// In place, so that it never moves: it is large.
+std::unique_ptr<generate::LanguageModel> open_writer(const std::string& path,
+                                                     const WriterOptions& options) {
   check_path("model", path);
   check_path("--adapter", options.adapter);
   model::ModelOptions model;
   model.path = path;
   model.precision = options.precision;
   model.chat_template = options.chat_template;
-  return {model, options.adapter, options.threads};
+  auto writer = std::make_unique<generate::LanguageModel>(model, options.adapter, options.threads);
+  if (!writer->adapter_warning().empty()) {
+    put(stderr, fmt::format("warning: {}\n", writer->adapter_warning()));
+  }
+  return writer;
 }
 
+bool is_control(char c) {
+  return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+}
+
+// A model may write what moves a terminal's cursor or changes its title.
 bool print_piece(size_t /*prompt*/, const std::string& text) {
-  fmt::print("{}", text);
+  static const bool person = ::isatty(STDOUT_FILENO) != 0;
+  std::string shown = text;
+  if (person) {
+    std::erase_if(shown, is_control);
+  }
+  fmt::print("{}", shown);
   std::fflush(stdout);
   return true;
+}
+
+// What a person or a file gave as the words for a model.
+void check_words(std::string_view what, const std::string& text) {
+  check(text::is_utf8(text),
+        "{}: expected text in UTF-8, got \"{}\"",
+        what,
+        text::repaired_utf8(text));
+  const auto control =
+      std::ranges::find_if(text, [](char c) { return c != '\r' && is_control(c); });
+  check(control == text.end(),
+        "{}: expected text, got the control character 0x{:02x}",
+        what,
+        control == text.end() ? 0 : static_cast<unsigned>(static_cast<unsigned char>(*control)));
 }
 
 std::string read_all(std::istream& in) {
@@ -117,18 +150,20 @@ int generate_command(Arguments arguments) {
   if (!line.parse(arguments)) {
     return kGood;
   }
+  const std::string words = line.positional(1) == "-" ? read_all(std::cin) : line.positional(1);
   catch_stop_signals();
-  const std::string text = line.positional(1) == "-" ? read_all(std::cin) : line.positional(1);
-  check(!text.empty(), "the prompt is empty");
-  generate::LanguageModel model = open_writer(line.positional(0), writer);
+  check(!words.empty(), "the prompt is empty");
+  check_words("the prompt", words);
+  const auto opened = open_writer(line.positional(0), writer);
+  generate::LanguageModel& model = *opened;
   const bool plain = prompt.plain || !model.can_chat();
   check(!plain || writer.system.empty(), "--system has no meaning without a chat template");
   std::vector<std::vector<int32_t>> ids(1);
   if (plain) {
-    ids[0] = model.prompt_of(text);
+    ids[0] = model.prompt_of(words);
   } else {
     std::vector<text::Message> messages = opening(writer);
-    messages.push_back({"user", text});
+    messages.push_back({"user", words});
     ids[0] = model.prompt_of(messages);
   }
   model.generate(ids, options, print_piece);
@@ -145,9 +180,10 @@ int chat_command(Arguments arguments) {
   if (!line.parse(arguments)) {
     return kGood;
   }
-  generate::LanguageModel model = open_writer(line.positional(0), writer);
+  const auto opened = open_writer(line.positional(0), writer);
+  generate::LanguageModel& model = *opened;
   (void)model.chat_template();  // an error here, not after the first question
-  catch_stop_signals();
+  catch_stop_signals(/*wakes_reads=*/true);
   const bool person = ::isatty(STDIN_FILENO) != 0;
   std::vector<text::Message> messages = opening(writer);
   std::string words;
@@ -163,6 +199,7 @@ int chat_command(Arguments arguments) {
       messages = opening(writer);
       continue;
     }
+    check_words("this line", words);
     messages.push_back({"user", words});
     const std::vector<std::vector<int32_t>> ids{model.prompt_of(messages)};
     if (static_cast<int64_t>(ids[0].size()) >= model.max_tokens()) {

@@ -213,7 +213,21 @@ void inspect_folder(const fs::path& folder, const InspectOptions& options) {
     }
     any = true;
   }
+  for (const char* part : {"adapter", "model"}) {  // of a run
+    if (!any && fs::is_directory(folder / part) && fs::exists(folder / "run.yaml")) {
+      inspect_folder(folder / part, options);
+      any = true;
+    }
+  }
   check(any, "{}: no .safetensors or .gguf file in this folder", folder.string());
+}
+
+// The length of a header in JSON, then the header.
+bool may_be_safetensors(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  char start[9] = {};
+  file.read(start, sizeof start);
+  return path.extension() == ".safetensors" || (file.gcount() == sizeof start && start[8] == '{');
 }
 
 bool begins_with_gguf(const fs::path& path) {
@@ -249,6 +263,10 @@ int inspect(Arguments arguments) {
     } else if (begins_with_gguf(path)) {
       inspect_gguf(path, options);
     } else {
+      check(may_be_safetensors(path),
+            "{}: neither a .safetensors nor a .gguf file. A model, an adapter or a checkpoint is "
+            "expected",
+            path.string());
       inspect_tensors(io::open_safetensors(path), "safetensors file", options);
     }
   }

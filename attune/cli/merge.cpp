@@ -7,6 +7,8 @@
 
 #include "attune/cli/command_line.h"
 #include "attune/cli/engine_commands.h"
+#include "attune/cli/run_line.h"
+#include "attune/cli/terminal.h"
 
 namespace attune::cli {
 namespace {
@@ -43,11 +45,16 @@ int merge_command(Arguments arguments) {
   if (!line.parse(arguments)) {
     return kGood;
   }
+  check_path("model", line.positional(0));
+  check_path("adapter", line.positional(1));
   const std::string out = line.positional(2);
   const train::MergeResult result = train::merge_adapter({.model = line.positional(0),
                                                           .adapter = line.positional(1),
                                                           .output = out,
                                                           .dtype = options.dtype});
+  if (!result.warning.empty()) {
+    Terminal(line.log()).warn(result.warning);
+  }
   fmt::print("merged {} adapted layers into {}: {} weights in {}, {}\n",
              result.adapted,
              out,

@@ -5,6 +5,7 @@
 
 #include "attune/cli/engine_commands.h"
 #include "attune/cli/run_line.h"
+#include "attune/cli/run_terminal.h"
 #include "attune/cli/terminal.h"
 #include "attune/train/run_plan.h"
 
@@ -46,9 +47,11 @@ void print_plan(const train::RunPlan& plan) {
   line("trains", plan.trained);
   line("reference", plan.reference);
   line("data",
-       fmt::format("{} comparisons, {} held out{}",
-                   count_text(plan.comparisons),
-                   count_text(plan.held_out),
+       fmt::format("{}, {} held out{}",
+                   items_text(plan.comparisons, plan.labels),
+                   plan.labels + plan.held_out_labels == 0
+                       ? count_text(plan.held_out)
+                       : items_text(plan.held_out, plan.held_out_labels),
                    plan.data.truncated > 0
                        ? fmt::format(", {} rows cut", count_text(plan.data.truncated))
                        : ""));
@@ -61,10 +64,10 @@ void print_plan(const train::RunPlan& plan) {
   print_memory(plan);
   print_time(plan);
   fmt::print(
-      "\nTimes assume {:.0f} % of this machine's measured {:.0f} GFLOP/s ({}, f32, {} "
-      "cores),\nwith nothing else running.\n",
+      "\nTimes assume {:.0f} % of this machine's measured {} ({}, {} cores),\nwith nothing else "
+      "running.\n",
       100 * plan.efficiency,
-      plan.gemm_gflops,
+      rates_text(plan.rates),
       plan.gemm,
       plan.machine.cores);
 }

@@ -1,10 +1,15 @@
 #include "attune/cli/run_line.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include <fmt/ranges.h>
+
+#include "attune/cli/objective_help.h"
+#include "attune/config/describe.h"
 #include "attune/core/error.h"
 #include "attune/core/hint.h"
 
@@ -30,6 +35,45 @@ std::string near_file(const fs::path& path) {
   return hint.empty() ? "" : "." + hint;
 }
 
+// The options of one section of the run file; of `objective`, every kind or one.
+std::string topic_help(std::string_view topic, std::string_view kind) {
+  train::RunOptions defaults;
+  std::vector<std::string_view> names{"objective"};
+  const std::vector<config::SectionRef> sections = train::list_sections(defaults);
+  for (const config::SectionRef& section : sections) {
+    if (section.name == topic) {
+      return config::help(section.fields, fmt::format("--{}.", topic));
+    }
+    names.push_back(section.name);
+  }
+  if (topic == "objective" && kind.empty()) {
+    return objectives_help();
+  }
+  const std::string_view wanted = topic == "objective" ? kind : topic;
+  if (const std::optional<std::string> text = objective_help(wanted)) {
+    return *text;
+  }
+  std::ranges::copy(train::objective_kinds(), std::back_inserter(names));
+  throw Error(fmt::format("no help on \"{}\".{} There is help on {} and every kind of objective",
+                          wanted,
+                          did_you_mean(wanted, names),
+                          fmt::join(names.begin(), names.begin() + 1 + sections.size(), ", ")));
+}
+
+// What to do about the id of a model on the hub, "org/name".
+std::string hub_hint(const std::string& path) {
+  const size_t slash = path.find('/');
+  const bool like_an_id = slash != 0 && slash != path.npos && slash + 1 < path.size() &&
+                          path.find('/', slash + 1) == path.npos && path[0] != '.' &&
+                          !path.ends_with(".gguf") && !fs::exists(path.substr(0, slash));
+  return like_an_id ? fmt::format(
+                          ". If it is a model on the Hugging Face hub: hf download {} "
+                          "--local-dir models/{}, and name that folder",
+                          path,
+                          path.substr(slash + 1))
+                    : "";
+}
+
 train::RunOptions read_named_run(const fs::path& path, const std::vector<config::Flag>& flags) {
   std::error_code failed;
   check(fs::exists(path, failed) || failed, "{}: no such file{}", path.string(), near_file(path));
@@ -43,7 +87,8 @@ const Usage kTrainUsage{
     .synopsis = "RUN.yaml",
     .about =
         "Tunes a model on preferences as the run file says. If train.output holds a "
-        "checkpoint of the same run, training goes on from there.",
+        "checkpoint of the same run, training goes on from there. --help SECTION explains the "
+        "options of a section, --help objective every objective, --help kto that one.",
     .examples =
         "attune config example > run.yaml\n"
         "attune train run.yaml\n"
@@ -67,6 +112,10 @@ std::optional<RunLine> read_run_line(const Usage& usage, Arguments arguments) {
 }
 
 std::optional<RunLine> read_run_line(CommandLine& line, Arguments arguments) {
+  if (arguments.size() >= 2 && arguments[0] == "--help") {
+    fmt::print("{}", topic_help(arguments[1], arguments.size() > 2 ? arguments[2] : ""));
+    return std::nullopt;
+  }
   train::RunOptions defaults;
   std::vector<std::string> switches;
   for (const config::SectionRef& section : train::list_sections(defaults)) {
@@ -95,7 +144,9 @@ void check_path(std::string_view what, const std::string& path) {
         "{}: {}: {}",
         what,
         path,
-        failed ? failed.message() : "no such file or folder" + near_file(path));
+        failed ? failed.message()
+               : "no such file or folder" + near_file(path) +
+                     (what.ends_with("model.path") || what == "model" ? hub_hint(path) : ""));
 }
 
 void check_paths(const train::RunOptions& run) {
@@ -111,6 +162,9 @@ void check_paths(const train::RunOptions& run) {
   }
   check_option("adapter.path", run.adapter.path);
   check_option("reference.path", run.reference.path);
+  for (const std::string& path : run.reference.paths) {
+    check_option("reference.paths", path);
+  }
 }
 
 }  // namespace attune::cli

@@ -58,10 +58,12 @@ void RunTerminal::started(const train::RunStart& start) {
                    count_text(start.trained),
                    million_text(start.weights),
                    start.reference));
-  note(fmt::format("data       {} rows, {} comparisons to train on, {} held out{}",
+  note(fmt::format("data       {} rows, {} to train on, {} held out{}",
                    count_text(start.data.rows),
-                   count_text(start.train_comparisons),
-                   count_text(start.held_out_comparisons),
+                   items_text(start.train_comparisons, start.train_labels),
+                   start.train_labels + start.held_out_labels == 0
+                       ? count_text(start.held_out_comparisons)
+                       : items_text(start.held_out_comparisons, start.held_out_labels),
                    start.data.from_cache ? " (tokens from the cache)" : ""));
   for (const data::DropCount& drop : start.data.dropped) {
     warn(fmt::format("dropped {} rows: {} (first: {})",
@@ -72,13 +74,12 @@ void RunTerminal::started(const train::RunStart& start) {
   if (start.data.truncated > 0) {
     warn(fmt::format("cut {} rows to fit data.max_tokens", count_text(start.data.truncated)));
   }
-  note(
-      fmt::format("compute    {} at {:.0f} GFLOP/s; at most {} tokens at once; {} planned, {} free",
-                  start.gemm,
-                  start.gemm_gflops,
-                  count_text(start.batch_tokens),
-                  size_text(start.planned_bytes),
-                  size_text(m.available_bytes)));
+  note(fmt::format("compute    {} at {}; at most {} tokens at once; {} planned, {} free",
+                   start.gemm,
+                   rates_text(start.rates),
+                   count_text(start.batch_tokens),
+                   size_text(start.planned_bytes),
+                   size_text(m.available_bytes)));
   if (start.planned_bytes > m.available_bytes) {
     warn(
         "the plan is larger than the free memory; lower batch.tokens or set train.checkpointing: "
@@ -136,12 +137,23 @@ void RunTerminal::saved(const std::filesystem::path& checkpoint) {
   }
 }
 
+std::string rates_text(const train::Rates& rates) {
+  return rates.forward == rates.backward
+             ? fmt::format("{:.0f} GFLOP/s", rates.forward)
+             : fmt::format(
+                   "{:.0f} GFLOP/s forward, {:.0f} backward", rates.forward, rates.backward);
+}
+
 int print_result(const train::RunResult& result, const std::string& again) {
   if (result.ending == train::Ending::kStopped) {
-    fmt::print("stopped after step {} of {}; everything is saved. To go on:\n  {}\n",
-               result.step,
-               result.steps,
-               again);
+    if (result.saved) {
+      fmt::print("stopped after step {} of {}; everything is saved. To go on:\n  {}\n",
+                 result.step,
+                 result.steps,
+                 again);
+    } else {
+      fmt::print("stopped before the first step. To begin again:\n  {}\n", again);
+    }
     return kStopped;
   }
   if (result.ending == train::Ending::kAlreadyFinished) {

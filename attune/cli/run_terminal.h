@@ -27,6 +27,9 @@ class RunTerminal : public train::RunObserver {
 
 /// What a finished or stopped run says on stdout, and the exit code that goes with it.
 /// @param again  The command that goes on.
+/// "218 GFLOP/s", or "218 GFLOP/s forward, 380 backward".
+std::string rates_text(const train::Rates& rates);
+
 int print_result(const train::RunResult& result, const std::string& again);
 
 }  // namespace attune::cli

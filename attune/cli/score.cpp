@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <fmt/format.h>
@@ -11,7 +12,9 @@
 
 #include "attune/cli/command_line.h"
 #include "attune/cli/engine_commands.h"
+#include "attune/cli/run_line.h"
 #include "attune/core/error.h"
+#include "attune/core/file.h"
 #include "attune/core/stop.h"
 #include "attune/train/scoring.h"
 
@@ -111,27 +114,40 @@ std::string line_of(const ScoredRow& row) {
   return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-// stdout or a file; a line is written as a whole and flushed.
+// A stream, line by line, or a file that is there when it is finished.
 class LineWriter {
  public:
   explicit LineWriter(const std::string& path) : name_(path.empty() ? "stdout" : path) {
     if (path.empty()) {
-      file_ = {stdout, [](std::FILE*) { return 0; }};
-      return;
+      stream_ = {stdout, [](std::FILE*) { return 0; }};
+    } else if (fs::exists(path) && !fs::is_regular_file(path)) {  // a pipe, a device
+      stream_ = {std::fopen(path.c_str(), "wb"), &std::fclose};
+      check(stream_ != nullptr, "{}: cannot be written: {}", path, std::strerror(errno));
+    } else {
+      file_.emplace(path);
     }
-    file_ = {std::fopen(path.c_str(), "wb"), &std::fclose};
-    check(file_ != nullptr, "{}: cannot be written: {}", path, std::strerror(errno));
   }
 
   void write(const std::string& line) {
-    const bool good = std::fwrite(line.data(), 1, line.size(), file_.get()) == line.size() &&
-                      std::fflush(file_.get()) == 0;
+    if (file_) {
+      file_->write(line);
+      return;
+    }
+    const bool good = std::fwrite(line.data(), 1, line.size(), stream_.get()) == line.size() &&
+                      std::fflush(stream_.get()) == 0;
     check(good, "{}: writing failed: {}", name_, std::strerror(errno));
+  }
+
+  void finish() {
+    if (file_) {
+      file_->commit();
+    }
   }
 
  private:
   std::string name_;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_{nullptr, &std::fclose};
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream_{nullptr, &std::fclose};
+  std::optional<AtomicFile> file_;
 };
 
 void check_output(const std::string& output, const std::vector<std::string>& inputs) {
@@ -230,6 +246,12 @@ int score_command(Arguments arguments) {
       .threads = options.threads,
       .data = rows.data,
       .files = {line.positionals().begin() + 1, line.positionals().end()}};
+  check_path("model", line.positional(0));
+  check_path("--adapter", options.adapter);
+  check_path("--reference", options.reference);
+  for (const std::string& file : scoring.files) {
+    check_path("rows", file);
+  }
   check_output(options.output, scoring.files);
   catch_stop_signals();
   Terminal terminal(line.log());
@@ -243,6 +265,14 @@ int score_command(Arguments arguments) {
         out->write(line_of(row));
       },
       terminal);
+  if (out) {
+    out->finish();
+  }
+  if (summary.stopped) {
+    terminal.warn(fmt::format("stopped: these are the first {} rows of {}",
+                              count_text(summary.rows),
+                              count_text(summary.all_rows)));
+  }
   tell_rows(summary.data, terminal);
   if (line.log() == LogKind::kJson) {
     print_summary_json(summary);

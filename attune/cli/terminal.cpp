@@ -183,6 +183,14 @@ std::string count_text(int64_t count) {
   return out;
 }
 
+std::string items_text(int64_t comparisons, int64_t labels) {
+  const std::string compared = fmt::format("{} comparisons", count_text(comparisons));
+  const std::string labelled = fmt::format("{} labels", count_text(labels));
+  return labels == 0        ? compared
+         : comparisons == 0 ? labelled
+                            : fmt::format("{} and {}", compared, labelled);
+}
+
 std::string size_text(int64_t bytes) {
   constexpr std::array kUnits{"B", "kB", "MB", "GB", "TB"};
   auto value = static_cast<double>(bytes);

@@ -66,6 +66,8 @@ void put(std::FILE* out, std::string_view text);
 std::string time_text(double seconds);
 /// "1,234,567".
 std::string count_text(int64_t count);
+/// "39 comparisons", "12 labels" or "39 comparisons and 12 labels".
+std::string items_text(int64_t comparisons, int64_t labels);
 /// "98.4 MB": decimal units.
 std::string size_text(int64_t bytes);
 /// A JSON string, quotes included.

@@ -32,7 +32,8 @@ TIMINGS = ("seconds", "tokens_per_second")
 
 
 class Bench:
-    def __init__(self, programs, source, folder):
+    def __init__(self, programs, source, folder, *flags):
+        self.flags = flags
         self.attune = str(Path(programs).resolve() / "attune")
         self.golden = Path(source).resolve() / "tests/golden/trl_curve"
         self.folder = Path(folder)
@@ -43,7 +44,7 @@ class Bench:
         run = self.folder / f"{output}.yaml"
         run.write_text(RUN.format(golden=self.golden, output=output))
         return subprocess.Popen(
-            [self.attune, "train", str(run), *flags], cwd=self.folder, text=True,
+            [self.attune, "train", str(run), *self.flags, *flags], cwd=self.folder, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
     def finish(self, output, *flags, expect=0):
@@ -188,6 +189,19 @@ def changed_settings(bench):
     print("changed settings: refused; a finished run says so")
 
 
+def with_moving_reference(options, folder, still):
+    """The same of a reference that follows the policy: it is saved and goes on too."""
+    bench = Bench(options.programs, options.source, folder,
+                  "--reference.sync_every=4", "--reference.sync_mix=0.5")
+    began = time.monotonic()
+    bench.finish("moving")
+    bench.run_s = time.monotonic() - began
+    want = bench.result("moving")
+    expect(want[0] != still[0], "a moving reference gives the adapter of a still one")
+    killed_at_random(bench, want, max(1, options.kills // 4), options.seed)
+    stopped_once(bench, want)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--programs", required=True)
@@ -208,6 +222,8 @@ def main():
         short_of_space(bench, want)
         damaged(bench, want)
         changed_settings(bench)
+        with tempfile.TemporaryDirectory(prefix="attune_survival_") as other:
+            with_moving_reference(options, other, want)
 
 
 if __name__ == "__main__":
