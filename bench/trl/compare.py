@@ -26,17 +26,17 @@ from ctypes.util import find_library
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-CONTESTANTS = ["attune", "trl-f32", "trl-default", "trl-tuned"]
+CONTESTANTS = ["attune", "attune-f32", "trl-f32", "trl-default", "trl-tuned"]
 LOSS_TOLERANCE = 1e-4
 SETTINGS = {"beta": 0.1, "lr": 5e-5, "max_grad_norm": 1.0}
 
 
-def attune_run_file(folder, output, s, threads):
+def attune_run_file(folder, output, s, threads, precision):
     """attune's side of the settings. All of attune's option names stand here."""
     return f"""\
 model:
   path: {folder}/model
-  precision: f32
+  precision: {precision}
 data:
   train: [{folder}/pairs.jsonl]
   held_out_fraction: 0
@@ -108,8 +108,9 @@ def run_one(name, folder, settings, args):
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     env = dict(os.environ)
-    if name == "attune":
-        (output / "run.yaml").write_text(attune_run_file(folder, output, settings, args.threads))
+    if name.startswith("attune"):
+        precision = "f32" if name == "attune-f32" else "auto"
+        (output / "run.yaml").write_text(attune_run_file(folder, output, settings, args.threads, precision))
         wall, peak = measure([str(args.attune), "train", str(output / "run.yaml")], output / "log.txt", env)
         result = attune_metrics(output)
     else:
@@ -139,7 +140,7 @@ def run_one(name, folder, settings, args):
         sys.exit(f"{name} made {steps} steps, expected {settings['steps']}; see {output}/log.txt")
     timed = sum(result["seconds"][1:]) + result["before"] * (steps - 1) / steps
     training = sum(result["seconds"]) + result["before"]
-    if name == "attune":  # its first step's time is not separate from what came before
+    if name.startswith("attune"):  # its first step's time is not separate from what came before
         training = timed * steps / (steps - 1)
     return result | {
         "wall": wall,
@@ -176,21 +177,24 @@ def report(rounds, settings, machine):
             f"| {n} | {spread(column('pairs_per_s'), 3)} | {spread(column('peak_mib'), 0)} | "
             f"{spread(column('start_and_end'), 1)} | {rounds[0][n]['padding']:.2f} |"
         )
-    if "attune" not in names or len(names) == 1:
-        return True
-    print(
-        "\n| attune against | times its pairs/s | times its memory | largest loss difference | of gradient norms |\n"
-        "|---|---|---|---|---|"
-    )
     good = True
-    for n in (n for n in names if n != "attune"):
-        speed = [r["attune"]["pairs_per_s"] / r[n]["pairs_per_s"] for r in rounds]
-        memory = [r["attune"]["peak_mib"] / r[n]["peak_mib"] for r in rounds]
-        loss = max(abs(a - b) for r in rounds for a, b in zip(r["attune"]["loss"], r[n]["loss"]))
-        norm = max(abs(a / b - 1) for r in rounds for a, b in zip(r["attune"]["grad_norm"], r[n]["grad_norm"]))
-        print(f"| {n} | {spread(speed)} | {spread(memory)} | {loss:.1e} | {norm:.1e} relative |")
-        if n == "trl-f32":  # a NaN does not agree
-            good = all(abs(a - b) <= LOSS_TOLERANCE for r in rounds for a, b in zip(r["attune"]["loss"], r[n]["loss"]))
+    for ours in (n for n in names if n.startswith("attune")):
+        theirs = [n for n in names if not n.startswith("attune")]
+        if theirs:
+            print(
+                f"\n| {ours} against | times its pairs/s | times its memory | largest loss difference | of gradient norms |\n"
+                "|---|---|---|---|---|"
+            )
+        for n in theirs:
+            speed = [r[ours]["pairs_per_s"] / r[n]["pairs_per_s"] for r in rounds]
+            memory = [r[ours]["peak_mib"] / r[n]["peak_mib"] for r in rounds]
+            loss = max(abs(a - b) for r in rounds for a, b in zip(r[ours]["loss"], r[n]["loss"]))
+            norm = max(abs(a / b - 1) for r in rounds for a, b in zip(r[ours]["grad_norm"], r[n]["grad_norm"]))
+            print(f"| {n} | {spread(speed)} | {spread(memory)} | {loss:.1e} | {norm:.1e} relative |")
+            if n == "trl-f32":  # a NaN does not agree
+                good = good and all(
+                    abs(a - b) <= LOSS_TOLERANCE for r in rounds for a, b in zip(r[ours]["loss"], r[n]["loss"])
+                )
     if "trl-f32" in names:
         print(f"\nlosses of attune and trl-f32 {'agree' if good else 'DO NOT AGREE'} within {LOSS_TOLERANCE:.0e}")
     return good
@@ -220,7 +224,7 @@ def main():
             if unknown
             else "--steps must be 2 or more and --rounds 1 or more"
         )
-    if "attune" in names and not args.attune.exists():
+    if any(n.startswith("attune") for n in names) and not args.attune.exists():
         sys.exit(
             f"{args.attune}: no such program. Build it with scripts/test, or pass --only trl-f32,trl-default,trl-tuned"
         )
