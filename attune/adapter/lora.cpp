@@ -63,7 +63,7 @@ class LoraProduct : public torch::autograd::Function<LoraProduct> {
     const at::Tensor db_OR = at::mm(g_NO.t(), inner_NR).mul_(scale);
     at::Tensor dx_NI;
     if (context->needs_input_grad(0)) {
-      dx_NI = tensor::product_nn(g_NO, weight_OI);
+      dx_NI = tensor::slope_product_nn(g_NO, weight_OI);
       dx_NI.add_(keyed_dropout(at::mm(dinner_NR, a_RI), row_keys_N, key, dropout));
     }
     const at::Tensor none;
@@ -95,7 +95,8 @@ at::Tensor Linear::forward(const at::Tensor& x_NI, const Pass& pass) const {
 
 at::Tensor Linear::merged_weight() const {
   const at::NoGradGuard no_grad;
-  const at::Tensor w_OI = weight_OI.to(at::kFloat);
+  const bool doubles = weight_OI.scalar_type() == at::kDouble;
+  const at::Tensor w_OI = weight_OI.to(doubles ? at::kDouble : at::kFloat);
   return lora ? w_OI + lora->scale() * at::mm(lora->b_OR, lora->a_RI) : w_OI;
 }
 

@@ -36,7 +36,7 @@ struct Linear {
   /// base model's. @param x_NI  f32 or f64.
   [[nodiscard]] at::Tensor forward(const at::Tensor& x_NI, const Pass& pass) const;
 
-  /// The weight with the update added: W + scale B A, in f32.
+  /// The weight with the update added: W + scale B A, in f32, or f64 if W is.
   [[nodiscard]] at::Tensor merged_weight() const;
 };
 

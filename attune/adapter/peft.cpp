@@ -169,8 +169,38 @@ void add_lora(Layers layers, const AdapterOptions& options, uint64_t seed) {
   }
 }
 
+std::string base_warning(const fs::path& folder, const std::string& model) {
+  const auto leaf = [](const std::string& path) {
+    fs::path name = path;
+    if (!name.has_filename()) {  // written with a slash at its end
+      name = name.parent_path();
+    }
+    std::string text =
+        name.extension() == ".gguf" ? name.stem().string() : name.filename().string();
+    std::transform(text.begin(), text.end(), text.begin(), [](char c) {
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    });
+    return text;
+  };
+  const std::string made_for = read_peft_config(folder).base_model;
+  const std::string a = leaf(made_for);
+  const std::string b = leaf(model);
+  if (a.empty() || a.find(b) != a.npos || b.find(a) != b.npos) {
+    return "";
+  }
+  return fmt::format(
+      "{} was made for {}; with {} it means something only if that is the same model",
+      folder.string(),
+      made_for,
+      model);
+}
+
 void load_peft(Layers layers, const fs::path& folder) {
   const PeftConfig config = read_peft_config(folder);
+  // PEFT also takes paths, patterns and "all-linear", which name more than one last component.
+  const bool by_name = std::all_of(config.targets.begin(), config.targets.end(), [](const auto& t) {
+    return t != kAllLinear && t.find_first_of(".*|()[]\\^$+?") == t.npos;
+  });
   const fs::path file = folder / kWeightsFile;
   const io::TensorFile tensors = io::open_safetensors(file);
   std::set<std::string> used;
@@ -183,6 +213,11 @@ void load_peft(Layers layers, const fs::path& folder) {
         config.targets.end();
     if (wanted || tensors.find(name + ".lora_A.weight") != nullptr ||
         tensors.find(name + ".lora_B.weight") != nullptr) {
+      check(wanted || !by_name,
+            "{}: it has tensors of {}, which \"target_modules\" in {} leaves out",
+            file.string(),
+            path,
+            kConfigFile);
       const io::TensorView& a = tensors.at(name + ".lora_A.weight");
       const io::TensorView& b = tensors.at(name + ".lora_B.weight");
       found.emplace_back(linear,

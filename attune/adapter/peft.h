@@ -36,9 +36,15 @@ PeftConfig read_peft_config(const std::filesystem::path& folder);
 /// @throws Error naming a target that no layer has, with the nearest name.
 void add_lora(Layers layers, const AdapterOptions& options, uint64_t seed);
 
+/// What to tell a person who uses the adapter with a `model` of another name than it was made for;
+/// "" if the names agree (last part, without .gguf, one within the other) or the adapter has none.
+/// @throws Error as read_peft_config.
+std::string base_warning(const std::filesystem::path& folder, const std::string& model);
+
 /// The adapters of a PEFT folder, trainable, on the layers that it names. Dropout is the file's.
 /// @throws Error if the adapter is of another model: a layer that is not there, a shape that does
-/// not fit; or if a layer that its `target_modules` name has no tensors. No layer is changed then.
+/// not fit; or if its `target_modules` and its tensors name different layers. No layer is changed
+/// then.
 void load_peft(Layers layers, const std::filesystem::path& folder);
 
 /// Writes both files into `folder`, which is made if it is not there.

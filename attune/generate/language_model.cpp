@@ -25,6 +25,7 @@ struct LanguageModel::Impl {
   std::unique_ptr<model::Decoder> decoder;
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::optional<text::ChatTemplate> chat_template;
+  std::string adapter_warning;
   bool adapter_on = true;
   // The cache of the latest single prompt, and what is in it.
   std::unique_ptr<CachedAttention> kept;
@@ -68,6 +69,7 @@ LanguageModel::LanguageModel(const model::ModelOptions& options,
       layers.emplace_back(path, &linear);
     });
     adapter::load_peft(layers, adapter);
+    impl_->adapter_warning = adapter::base_warning(adapter, options.path);
   }
   if (options.chat_template != "auto") {
     impl_->chat_template = text::ChatTemplate::named(options.chat_template, *impl_->tokenizer);
@@ -103,6 +105,10 @@ model::Decoder& LanguageModel::decoder() {
 
 const model::Source& LanguageModel::source() const {
   return impl_->source;
+}
+
+const std::string& LanguageModel::adapter_warning() const {
+  return impl_->adapter_warning;
 }
 
 int64_t LanguageModel::max_tokens() const {

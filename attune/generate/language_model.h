@@ -49,6 +49,8 @@ class LanguageModel {
   [[nodiscard]] bool can_chat() const;
   [[nodiscard]] model::Decoder& decoder();
   [[nodiscard]] const model::Source& source() const;
+  /// What speaks against this adapter on this model; empty: nothing, or no adapter.
+  [[nodiscard]] const std::string& adapter_warning() const;
   /// Longest text, in tokens.
   [[nodiscard]] int64_t max_tokens() const;
   /// Uses the adapter, or the base model only.

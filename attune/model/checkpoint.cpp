@@ -97,6 +97,7 @@ std::string Source::fingerprint() const {
   hasher.add(config_json(shape, at::kFloat));
   for (const io::TensorView& view : tensors->tensors()) {
     hasher.add(view.name).add(io::name(view.dtype)).add(view.bytes);
+    tensors->release_pages();
   }
   return hasher.hex();
 }
@@ -147,6 +148,7 @@ std::unique_ptr<Decoder> load_model(const Source& source, at::ScalarType dtype) 
     if (apart && name.find("k_proj") != std::string::npos) {
       weight = with_halves_apart(weight, source.shape.kv_heads);
     }
+    source.tensors->release_pages();  // or the file would stand in memory beside its copy
   });
   return model;
 }

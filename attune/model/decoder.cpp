@@ -102,11 +102,11 @@ at::Tensor Decoder::layer_forward(int64_t index,
 }
 
 at::Tensor Decoder::label_logps(const at::Tensor& h_CD, const at::Tensor& label_C) const {
-  return nn::label_logps(h_CD, shape_.tied_head ? embed_VD_ : head_VD_, label_C);
+  return nn::label_logps(h_CD, head_weight(), label_C);
 }
 
 at::Tensor Decoder::logits(const at::Tensor& h_ND) const {
-  return tensor::product_nt(h_ND, shape_.tied_head ? embed_VD_ : head_VD_);
+  return tensor::product_nt(h_ND, head_weight());
 }
 
 void Decoder::each_linear(const std::function<void(const std::string&, adapter::Linear&)>& visit) {

@@ -94,6 +94,11 @@ class Decoder {
   /// log pi(label | row) in nats, f64, [C]: the head on the given hidden rows only.
   [[nodiscard]] at::Tensor label_logps(const at::Tensor& h_CD, const at::Tensor& label_C) const;
 
+  /// The output embedding, [V, D]: logits = h weight^T.
+  [[nodiscard]] const at::Tensor& head_weight() const {
+    return shape_.tied_head ? embed_VD_ : head_VD_;
+  }
+
   /// [N, V] logits, for sampling.
   [[nodiscard]] at::Tensor logits(const at::Tensor& h_ND) const;
 

@@ -1,7 +1,6 @@
 #include "attune/nn/linear.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "attune/tensor/gemm.h"
@@ -25,10 +24,10 @@ class LinearProduct : public torch::autograd::Function<LinearProduct> {
     at::Tensor dx_NI;
     at::Tensor dw_OI;
     if (context->needs_input_grad(0)) {
-      dx_NI = tensor::product_nn(g_NO, saved[1]);
+      dx_NI = tensor::slope_product_nn(g_NO, saved[1]);
     }
     if (context->needs_input_grad(1)) {
-      dw_OI = at::mm(g_NO.t(), saved[0]);
+      dw_OI = tensor::slope_product_tn(g_NO, saved[0]);
     }
     return {dx_NI, dw_OI};
   }

@@ -11,6 +11,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/log_softmax.h>
+#include <ATen/ops/logsumexp.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -46,7 +47,8 @@ class LabelLogps : public torch::autograd::Function<LabelLogps> {
                             const at::Tensor& h_CD,
                             const at::Tensor& weight_VD,
                             const at::Tensor& label_C,
-                            bool wants_gradient) {
+                            bool wants_gradient,
+                            at::Tensor* concentration_C) {
     const int64_t C = h_CD.size(0);
     const int64_t V = weight_VD.size(0);
     const bool trained = weight_VD.requires_grad();
@@ -68,10 +70,16 @@ class LabelLogps : public torch::autograd::Function<LabelLogps> {
                lse_C.data_ptr<double>() + begin,
                sum_R.data_ptr<scalar_t>());
       });
+      if (concentration_C != nullptr) {
+        // The tile holds exp(logit - top), so that no square overflows.
+        concentration_C->narrow(0, begin, rows)
+            .copy_(tile_V.square().sum(-1).to(at::kDouble).log() -
+                   2 * sum_R.squeeze(1).to(at::kDouble).log());
+      }
       if (one_pass) {
         at::Tensor slope_RD = slope_CD.narrow(0, begin, rows);
         slope_RD.copy_(w_VD.index_select(0, label_C.narrow(0, begin, rows)));
-        slope_RD.sub_(tensor::product_nn(tile_V, w_VD).div_(sum_R));
+        slope_RD.sub_(tensor::slope_product_nn(tile_V, w_VD).div_(sum_R));
       }
     }
     context->saved_data["one_pass"] = one_pass;
@@ -88,7 +96,7 @@ class LabelLogps : public torch::autograd::Function<LabelLogps> {
     const auto saved = context->get_saved_variables();
     const at::Tensor none;
     if (context->saved_data["one_pass"].toBool()) {
-      return {saved[0] * grads[0].unsqueeze(1).to(saved[0].scalar_type()), none, none, none};
+      return {saved[0] * grads[0].unsqueeze(1).to(saved[0].scalar_type()), none, none, none, none};
     }
     const at::Tensor& h_CD = saved[0];
     const at::Tensor& weight_VD = saved[1];
@@ -119,25 +127,51 @@ class LabelLogps : public torch::autograd::Function<LabelLogps> {
           }
         });
       });
-      dh_CD.narrow(0, begin, rows).copy_(tensor::product_nn(tile_V, weight_VD));
+      dh_CD.narrow(0, begin, rows).copy_(tensor::slope_product_nn(tile_V, weight_VD));
       dw_VD.addmm_(tile_V.t(), h_RD);
     }
-    return {dh_CD, dw_VD, none, none};
+    return {dh_CD, dw_VD, none, none, none};
   }
 };
+
+LabelScores scores(const at::Tensor& h_CD,
+                   const at::Tensor& weight_VD,
+                   const at::Tensor& label_C,
+                   bool concentration) {
+  LabelScores out;
+  if (!h_CD.is_cpu()) {
+    const at::Tensor l_CV = at::log_softmax(tensor::product_nt(h_CD, weight_VD), -1, at::kDouble);
+    out.logp_C = l_CV.gather(1, label_C.unsqueeze(1)).squeeze(1);
+    if (concentration) {
+      out.concentration_C = (2 * l_CV.detach()).logsumexp(-1);
+    }
+    return out;
+  }
+  if (concentration) {
+    out.concentration_C = at::empty({h_CD.size(0)}, h_CD.options().dtype(at::kDouble));
+  }
+  const bool wants_gradient =
+      at::GradMode::is_enabled() && (h_CD.requires_grad() || weight_VD.requires_grad());
+  out.logp_C = LabelLogps::apply(h_CD.contiguous(),
+                                 weight_VD,
+                                 label_C.contiguous(),
+                                 wants_gradient,
+                                 concentration ? &out.concentration_C : nullptr);
+  return out;
+}
 
 }  // namespace
 
 at::Tensor label_logps(const at::Tensor& h_CD,
                        const at::Tensor& weight_VD,
                        const at::Tensor& label_C) {
-  if (!h_CD.is_cpu()) {
-    const at::Tensor logits_CV = tensor::product_nt(h_CD, weight_VD);
-    return at::log_softmax(logits_CV, -1, at::kDouble).gather(1, label_C.unsqueeze(1)).squeeze(1);
-  }
-  const bool wants_gradient =
-      at::GradMode::is_enabled() && (h_CD.requires_grad() || weight_VD.requires_grad());
-  return LabelLogps::apply(h_CD.contiguous(), weight_VD, label_C.contiguous(), wants_gradient);
+  return scores(h_CD, weight_VD, label_C, /*concentration=*/false).logp_C;
+}
+
+LabelScores label_scores(const at::Tensor& h_CD,
+                         const at::Tensor& weight_VD,
+                         const at::Tensor& label_C) {
+  return scores(h_CD, weight_VD, label_C, /*concentration=*/true);
 }
 
 }  // namespace attune::nn

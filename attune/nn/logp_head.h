@@ -18,4 +18,17 @@ at::Tensor label_logps(const at::Tensor& h_CD,
                        const at::Tensor& weight_VD,
                        const at::Tensor& label_C);
 
+/// What the head says of rows, from one computation of their logits.
+struct LabelScores {
+  at::Tensor logp_C;           ///< As label_logps.
+  at::Tensor concentration_C;  ///< log sum_v pi(v)^2, f64, at most 0; never carries gradients.
+};
+
+/// label_logps, and how sure the model is at each row:
+///
+///   concentration = log sum_v pi(v)^2 = logsumexp(2 l) - 2 logsumexp(l),  l the row's logits
+LabelScores label_scores(const at::Tensor& h_CD,
+                         const at::Tensor& weight_VD,
+                         const at::Tensor& label_C);
+
 }  // namespace attune::nn

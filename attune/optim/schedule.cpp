@@ -9,8 +9,11 @@
 namespace attune::optim {
 
 double learning_rate(const OptimOptions& options, int64_t step, int64_t total) {
-  const auto warmup =
-      static_cast<int64_t>(std::ceil(static_cast<double>(total) * options.warmup_ratio));
+  // As transformers, whose first rate is 0; but a run of one step would then learn nothing.
+  const int64_t warmup =
+      total == 1
+          ? 0
+          : static_cast<int64_t>(std::ceil(static_cast<double>(total) * options.warmup_ratio));
   if (step < warmup) {
     return options.lr * static_cast<double>(step) /
            static_cast<double>(std::max<int64_t>(1, warmup));

@@ -17,6 +17,7 @@ namespace attune::tensor {
 namespace {
 
 constexpr std::array<std::string_view, 2> kNames{"mkl", "onednn"};
+constexpr std::array<std::string_view, 3> kNarrowTexts{"", ", backward bf16", ", bf16"};
 std::atomic<GemmKernel> current{GemmKernel::kMkl};
 
 using LinearPointwise = at::Tensor(const at::Tensor&,
@@ -37,6 +38,27 @@ bool has_onednn() {
   return c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""}).has_value();
 }
 
+std::atomic<Narrow> narrow{Narrow::kNone};
+
+// Narrowing costs two passes over the numbers, which a small product does not pay back.
+constexpr int64_t kNarrowRows = 16;
+constexpr int64_t kNarrowWeight = int64_t{1} << 16;
+constexpr double kWorthIt = 1.15;
+
+bool is_narrowed(const at::Tensor& x, int64_t weights, bool backward) {
+  const Narrow mode = narrow.load(std::memory_order_relaxed);
+  return (mode == Narrow::kAll || (backward && mode == Narrow::kBackward)) && x.is_cpu() &&
+         x.scalar_type() == at::kFloat && x.size(0) >= kNarrowRows && weights >= kNarrowWeight;
+}
+
+at::Tensor narrowed(const at::Tensor& t) {
+  return t.to(at::kBFloat16);
+}
+
+at::Tensor narrow_mm(const at::Tensor& a, const at::Tensor& b) {
+  return at::mm(narrowed(a), narrowed(b)).to(at::kFloat);
+}
+
 bool by_onednn(const at::Tensor& x) {
   return current.load(std::memory_order_relaxed) == GemmKernel::kOneDnn && x.is_cpu() &&
          x.scalar_type() == at::kFloat && x.size(0) > 1;
@@ -44,6 +66,20 @@ bool by_onednn(const at::Tensor& x) {
 
 at::Tensor widened(const at::Tensor& w, const at::Tensor& x) {
   return w.scalar_type() == x.scalar_type() ? w : w.to(x.scalar_type());
+}
+
+// GFLOP/s of the best of a few runs: the first one makes threads and packs caches.
+template <class Product>
+double rate_of(int64_t rows, int64_t in, int64_t out, Product&& product) {
+  double best_s = 1e9;
+  for (int run = 0; run < 6; ++run) {
+    const auto start = std::chrono::steady_clock::now();
+    product();
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    best_s = std::min(best_s, took.count());
+  }
+  return 2e-9 * static_cast<double>(rows) * static_cast<double>(in) * static_cast<double>(out) /
+         best_s;
 }
 
 }  // namespace
@@ -66,37 +102,88 @@ void set_gemm_kernel(GemmKernel kernel) {
   current.store(kernel == GemmKernel::kOneDnn && !has_onednn() ? GemmKernel::kMkl : kernel);
 }
 
+Narrow narrow_products() {
+  return narrow.load();
+}
+
+void set_narrow_products(Narrow mode) {
+  narrow.store(mode);
+}
+
 double measure_gemm(GemmKernel kernel, int64_t rows, int64_t in, int64_t out) {
   if (kernel == GemmKernel::kOneDnn && !has_onednn()) {
     return 0;
   }
   const at::Tensor x_MI = at::ones({rows, in});
   const at::Tensor w_OI = at::ones({out, in});
-  double best_s = 1e9;
-  for (int run = 0; run < 6; ++run) {  // the first one makes threads and packs caches
-    const auto start = std::chrono::steady_clock::now();
+  return rate_of(rows, in, out, [&] {
     kernel == GemmKernel::kOneDnn ? onednn_nt(x_MI, w_OI) : at::mm(x_MI, w_OI.t());
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    best_s = std::min(best_s, took.count());
-  }
-  return 2e-9 * static_cast<double>(rows) * static_cast<double>(in) * static_cast<double>(out) /
-         best_s;
+  });
+}
+
+double measure_narrow_gemm(int64_t rows, int64_t in, int64_t out) {
+  const at::Tensor g_MO = at::ones({rows, out});
+  const at::Tensor w_OI = at::ones({out, in});
+  return rate_of(rows, in, out, [&] { narrow_mm(g_MO, w_OI); });
 }
 
 GemmChoice choose_gemm_kernel(int64_t rows, int64_t in, int64_t out) {
   const double mkl = measure_gemm(GemmKernel::kMkl, rows, in, out);
   const double onednn = measure_gemm(GemmKernel::kOneDnn, rows, in, out);
-  return onednn > mkl ? GemmChoice{GemmKernel::kOneDnn, onednn} : GemmChoice{GemmKernel::kMkl, mkl};
+  return {.kernel = onednn > mkl ? GemmKernel::kOneDnn : GemmKernel::kMkl,
+          .gflops = std::max(mkl, onednn),
+          .narrow_gflops = in * out < kNarrowWeight ? 0 : measure_narrow_gemm(rows, in, out)};
+}
+
+std::string text_of(const Products& products) {
+  return std::string(name(products.kernel)) +
+         std::string(kNarrowTexts[static_cast<size_t>(products.narrow)]);
+}
+
+Products products_of(std::string_view text) {
+  const std::string_view kernel = text.substr(0, text.find(','));
+  const std::string_view rest = text.substr(kernel.size());
+  const auto* const at = std::find(kNarrowTexts.begin(), kNarrowTexts.end(), rest);
+  check(at != kNarrowTexts.end(), "no products \"{}\"", text);
+  return {.kernel = gemm_kernel_named(kernel),
+          .narrow = static_cast<Narrow>(at - kNarrowTexts.begin())};
+}
+
+Products choose_products(const GemmChoice& choice, std::string_view precision) {
+  Products products{.kernel = choice.kernel, .narrow = Narrow::kNone};
+  if (choice.narrow_gflops >= kWorthIt * choice.gflops) {
+    products.narrow = precision == "auto"   ? Narrow::kBackward
+                      : precision == "bf16" ? Narrow::kAll
+                                            : Narrow::kNone;
+  }
+  return products;
 }
 
 at::Tensor product_nt(const at::Tensor& x_MI, const at::Tensor& w_OI) {
+  if (is_narrowed(x_MI, w_OI.numel(), /*backward=*/false)) {
+    return narrow_mm(x_MI, w_OI.t());
+  }
   const at::Tensor w = widened(w_OI, x_MI);
   return by_onednn(x_MI) ? onednn_nt(x_MI, w) : at::mm(x_MI, w.t());
 }
 
 at::Tensor product_nn(const at::Tensor& g_MO, const at::Tensor& w_OI) {
+  if (is_narrowed(g_MO, w_OI.numel(), /*backward=*/false)) {
+    return narrow_mm(g_MO, w_OI);
+  }
   const at::Tensor w = widened(w_OI, g_MO);
   return by_onednn(g_MO) ? onednn_nt(g_MO, w.t()) : at::mm(g_MO, w);
+}
+
+at::Tensor slope_product_nn(const at::Tensor& g_MO, const at::Tensor& w_OI) {
+  return is_narrowed(g_MO, w_OI.numel(), /*backward=*/true) ? narrow_mm(g_MO, w_OI)
+                                                            : product_nn(g_MO, w_OI);
+}
+
+at::Tensor slope_product_tn(const at::Tensor& g_MO, const at::Tensor& x_MI) {
+  return is_narrowed(g_MO, g_MO.size(1) * x_MI.size(1), /*backward=*/true)
+             ? narrow_mm(g_MO.t(), x_MI)
+             : at::mm(g_MO.t(), x_MI);
 }
 
 }  // namespace attune::tensor

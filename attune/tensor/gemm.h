@@ -21,21 +21,52 @@ GemmKernel gemm_kernel_named(std::string_view name);
 GemmKernel gemm_kernel();
 void set_gemm_kernel(GemmKernel kernel);
 
+/// Which products of f32 tensors are computed from bf16 numbers, with sums in f32 and the result
+/// rounded to bf16. A gradient loses nothing that matters by it (cosine 0.99999 with the f32 one);
+/// a log-ratio of policy and reference, a small difference of large sums, loses a lot (0.2 nats).
+enum class Narrow { kNone, kBackward, kAll };
+Narrow narrow_products();
+void set_narrow_products(Narrow narrow);
+
 /// GFLOP/s of one kernel at [rows, in] x [out, in]^T, f32, best of a few runs.
 double measure_gemm(GemmKernel kernel, int64_t rows, int64_t in, int64_t out);
 
-/// The faster of the kernels at a typical shape, measured in about 50 ms, and its GFLOP/s.
+/// The same of a product that is narrowed, the conversions included.
+double measure_narrow_gemm(int64_t rows, int64_t in, int64_t out);
+
+/// The faster of the kernels at a typical shape, measured in about 50 ms.
 struct GemmChoice {
   GemmKernel kernel = GemmKernel::kMkl;
-  double gflops = 0;
+  double gflops = 0;         ///< Of that kernel, in f32.
+  double narrow_gflops = 0;  ///< Of narrowed products.
 };
 GemmChoice choose_gemm_kernel(int64_t rows, int64_t in, int64_t out);
 
-/// x_MI w_OI^T -> [M, O]. The product is computed in x's dtype: a narrower (bf16) weight is widened
-/// first. No autograd.
+/// The kernel of exact products and the use of narrowed ones, as a run remembers them: "onednn",
+/// "onednn, backward bf16", "mkl, bf16".
+struct Products {
+  GemmKernel kernel = GemmKernel::kMkl;
+  Narrow narrow = Narrow::kNone;
+};
+std::string text_of(const Products& products);
+/// @throws Error if it is not such a text.
+Products products_of(std::string_view text);
+
+/// What a precision of the run file means on this machine: auto narrows the backward pass, bf16
+/// both passes, each only where that is measured to be 1.15 times as fast or more; f32 nothing.
+Products choose_products(const GemmChoice& choice, std::string_view precision);
+
+/// x_MI w_OI^T -> [M, O], of a forward pass. Computed in x's dtype (a bf16 weight is widened)
+/// unless all products are narrowed. No autograd.
 at::Tensor product_nt(const at::Tensor& x_MI, const at::Tensor& w_OI);
 
-/// g_MO w_OI -> [M, I], likewise.
+/// g_MO w_OI -> [M, I], of a forward pass, likewise.
 at::Tensor product_nn(const at::Tensor& g_MO, const at::Tensor& w_OI);
+
+/// product_nn of a backward pass.
+at::Tensor slope_product_nn(const at::Tensor& g_MO, const at::Tensor& w_OI);
+
+/// g_MO^T x_MI -> [O, I], of a backward pass.
+at::Tensor slope_product_tn(const at::Tensor& g_MO, const at::Tensor& x_MI);
 
 }  // namespace attune::tensor

@@ -62,10 +62,11 @@ GemmChoice remembered_gemm_kernel(const fs::path& file, int64_t rows, int64_t in
     std::string line_key;
     std::string kernel;
     double gflops = 0;
-    if (words >> line_key >> kernel >> gflops && gflops > 0) {
+    double narrow = 0;
+    if (words >> line_key >> kernel >> gflops >> narrow && gflops > 0) {
       if (line_key == key &&
           (kernel == name(GemmKernel::kMkl) || kernel == name(GemmKernel::kOneDnn))) {
-        return {.kernel = gemm_kernel_named(kernel), .gflops = gflops};
+        return {.kernel = gemm_kernel_named(kernel), .gflops = gflops, .narrow_gflops = narrow};
       }
       kept += line + "\n";
     }
@@ -75,7 +76,12 @@ GemmChoice remembered_gemm_kernel(const fs::path& file, int64_t rows, int64_t in
     try {
       fs::create_directories(file.parent_path());
       write_file(file,
-                 fmt::format("{}{} {} {:.1f}\n", kept, key, name(choice.kernel), choice.gflops));
+                 fmt::format("{}{} {} {:.1f} {:.1f}\n",
+                             kept,
+                             key,
+                             name(choice.kernel),
+                             choice.gflops,
+                             choice.narrow_gflops));
     } catch (const std::exception&) {
       // Remembering is a convenience: without it the next start measures again.
       return choice;

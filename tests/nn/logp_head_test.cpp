@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/log_softmax.h>
+#include <ATen/ops/softmax.h>
 
 #include "tests/nn/compare.h"
 
@@ -69,6 +70,39 @@ TEST_P(LogpHead, GivesTheSameValueWithAndWithoutGradients) {
   EXPECT_TRUE(tests::same_bits(bare_C, label_logps(h_CD, w_VD, label_C).detach()));
   const at::NoGradGuard no_grad;
   EXPECT_TRUE(tests::same_bits(bare_C, label_logps(h_CD, w_VD, label_C)));
+}
+
+TEST_P(LogpHead, ConcentrationIsTheLogSumOfSquaredProbabilities) {
+  for (const int64_t C : {1, 41, 128, 307}) {
+    SCOPED_TRACE(C);
+    const at::Tensor label_C = labels(C, 53);
+    const at::Tensor h_CD = normal({C, 31}, 1, dtype()).set_requires_grad(true);
+    const at::Tensor w_VD = normal({53, 31}, 2, dtype());
+    const LabelScores scores = label_scores(h_CD, w_VD, label_C);
+    const at::Tensor p_CV = at::softmax(h_CD.matmul(w_VD.t()), -1);
+    const at::Tensor plain_C = (p_CV * p_CV).sum(-1).log();
+    EXPECT_LE(tests::difference(scores.concentration_C, plain_C),
+              dtype() == at::kDouble ? 1e-12 : 1e-5);
+    EXPECT_EQ(scores.concentration_C.scalar_type(), at::kDouble);
+    EXPECT_FALSE(scores.concentration_C.requires_grad());
+    EXPECT_TRUE(scores.logp_C.requires_grad());
+    EXPECT_TRUE(
+        tests::same_bits(scores.logp_C.detach(), label_logps(h_CD, w_VD, label_C).detach()));
+  }
+}
+
+// A row that is sure of one of two tokens: log(1^2 + 0^2) = 0; one that is torn between three:
+// log(3 / 9) = -log 3. With logits of +-1e4 neither overflows.
+TEST_P(LogpHead, ConcentrationOfTheSureAndTheTorn) {
+  at::Tensor h_CD = normal({2, 1}, 8, dtype());
+  h_CD.select(0, 0).fill_(1e4);
+  h_CD.select(0, 1).fill_(0);
+  at::Tensor w_VD = normal({3, 1}, 9, dtype()).fill_(-1);
+  w_VD.select(0, 1).fill_(1);
+  const auto got =
+      tests::numbers(label_scores(h_CD, w_VD, tests::whole_numbers({0, 1})).concentration_C);
+  EXPECT_EQ(got[0], 0);
+  EXPECT_NEAR(got[1], -std::log(3.0), dtype() == at::kDouble ? 1e-15 : 1e-7);
 }
 
 TEST_P(LogpHead, HugeLogitsStayFinite) {

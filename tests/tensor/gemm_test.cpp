@@ -1,5 +1,7 @@
 #include "attune/tensor/gemm.h"
 
+#include <functional>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/mm.h>
 
@@ -19,6 +21,7 @@ class Gemm : public testing::Test {
  protected:
   ~Gemm() override {
     set_gemm_kernel(before_);
+    set_narrow_products(Narrow::kNone);
   }
   GemmKernel before_ = gemm_kernel();
 };
@@ -53,6 +56,60 @@ TEST_F(Gemm, ANarrowWeightIsWidenedNotX) {
     EXPECT_EQ(y.scalar_type(), at::kFloat);
     EXPECT_LE(difference(y, want), 1e-5 * magnitude(want));
   }
+}
+
+TEST_F(Gemm, OnlyTheNarrowedPassesRound) {
+  const at::Tensor x = normal({41, 307}, 1, at::kFloat);
+  const at::Tensor w = normal({307, 307}, 2, at::kFloat);
+  const auto f64 = [](const at::Tensor& t) { return t.to(at::kDouble); };
+  struct Case {
+    const char* name;
+    at::Tensor want;
+    std::function<at::Tensor()> product;
+    bool backward;
+  };
+  const std::vector<Case> cases{
+      {"nt", at::mm(f64(x), f64(w).t()), [&] { return product_nt(x, w); }, false},
+      {"nn", at::mm(f64(x), f64(w)), [&] { return product_nn(x, w); }, false},
+      {"slope nn", at::mm(f64(x), f64(w)), [&] { return slope_product_nn(x, w); }, true},
+      {"slope tn", at::mm(f64(x).t(), f64(x)), [&] { return slope_product_tn(x, x); }, true}};
+  for (const Case& one : cases) {
+    for (const Narrow mode : {Narrow::kNone, Narrow::kBackward, Narrow::kAll}) {
+      SCOPED_TRACE(fmt::format("{}, {}", one.name, static_cast<int>(mode)));
+      set_narrow_products(mode);
+      const at::Tensor y = one.product();
+      EXPECT_EQ(y.scalar_type(), at::kFloat);
+      const double off = difference(y, one.want) / magnitude(one.want);
+      const bool rounds = mode == Narrow::kAll || (mode == Narrow::kBackward && one.backward);
+      EXPECT_LT(off, rounds ? 2e-2 : 1e-5);
+      EXPECT_GT(off, rounds ? 1e-4 : -1.0);
+    }
+  }
+}
+
+TEST_F(Gemm, SmallProductsAndF64AreNeverNarrowed) {
+  set_narrow_products(Narrow::kAll);
+  for (const auto& [rows, dtype] : {std::pair{3, at::kFloat}, std::pair{41, at::kDouble}}) {
+    const at::Tensor x = normal({rows, 307}, 1, dtype);
+    const at::Tensor w = normal({307, 307}, 2, dtype);
+    const at::Tensor want = at::mm(x.to(at::kDouble), w.to(at::kDouble).t());
+    EXPECT_LE(difference(product_nt(x, w), want), 1e-5 * magnitude(want));
+  }
+}
+
+TEST_F(Gemm, APrecisionNarrowsOnlyWhereThatIsFaster) {
+  const GemmChoice quick{.kernel = GemmKernel::kOneDnn, .gflops = 100, .narrow_gflops = 150};
+  const GemmChoice slow{.kernel = GemmKernel::kMkl, .gflops = 100, .narrow_gflops = 110};
+  EXPECT_EQ(text_of(choose_products(quick, "auto")), "onednn, backward bf16");
+  EXPECT_EQ(text_of(choose_products(quick, "bf16")), "onednn, bf16");
+  EXPECT_EQ(text_of(choose_products(quick, "f32")), "onednn");
+  for (const char* precision : {"auto", "bf16", "f32"}) {
+    EXPECT_EQ(text_of(choose_products(slow, precision)), "mkl");
+    const std::string text = text_of(choose_products(quick, precision));
+    EXPECT_EQ(text_of(products_of(text)), text);
+  }
+  EXPECT_THAT(tests::error_of([] { products_of("onednn, backward"); }),
+              testing::HasSubstr("no products"));
 }
 
 TEST_F(Gemm, AKernelIsFoundByItsName) {
