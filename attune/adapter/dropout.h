@@ -18,4 +18,9 @@ at::Tensor keyed_dropout(const at::Tensor& x_NI,
                          uint64_t key,
                          double probability);
 
+/// The same on raw rows [N, I], in place. T f32 or f64.
+template <class T>
+void drop_rows(
+    T* x, int64_t N, int64_t I, const int64_t* row_keys, uint64_t key, double probability);
+
 }  // namespace attune::adapter

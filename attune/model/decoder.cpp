@@ -6,8 +6,10 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/aminmax.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/index_select.h>
 
 #include "attune/core/error.h"
+#include "attune/model/trunk.h"
 #include "attune/nn/logp_head.h"
 #include "attune/nn/recompute.h"
 #include "attune/nn/rms_norm.h"
@@ -69,6 +71,20 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_N,
                             h_ND);
   }
   return nn::rms_norm(h_ND, norm_D_, shape_.norm_eps);
+}
+
+at::Tensor Decoder::rows(const at::Tensor& tokens_N,
+                         const at::Tensor& positions_N,
+                         const std::shared_ptr<const tensor::Tree>& tree,
+                         const at::Tensor& row_C,
+                         const adapter::Pass& pass,
+                         bool recompute) const {
+  if (tokens_N.is_cpu() && tensor::hand_written_trunk()) {
+    check_tokens(tokens_N, shape_.vocabulary);
+    return trunk_rows(*this, {tokens_N, positions_N, tree, row_C}, pass, recompute);
+  }
+  TreeAttention attention(tree);
+  return forward(tokens_N, positions_N, attention, pass, recompute).index_select(0, row_C);
 }
 
 at::Tensor Decoder::layer_forward(int64_t index,

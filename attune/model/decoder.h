@@ -91,6 +91,16 @@ class Decoder {
                      const adapter::Pass& pass,
                      bool recompute = false) const;
 
+  /// The hidden rows `row_C` of forward() over a packed token tree, [C, D]. On the CPU the layers
+  /// run by hand in planned memory (attune/model/trunk.h) if tensor::hand_written_trunk() says so,
+  /// else on LibTorch's tape; the results agree to rounding.
+  at::Tensor rows(const at::Tensor& tokens_N,
+                  const at::Tensor& positions_N,
+                  const std::shared_ptr<const tensor::Tree>& tree,
+                  const at::Tensor& row_C,
+                  const adapter::Pass& pass,
+                  bool recompute = false) const;
+
   /// log pi(label | row) in nats, f64, [C]: the head on the given hidden rows only.
   [[nodiscard]] at::Tensor label_logps(const at::Tensor& h_CD, const at::Tensor& label_C) const;
 
@@ -104,6 +114,15 @@ class Decoder {
 
   [[nodiscard]] const DecoderShape& shape() const {
     return shape_;
+  }
+  [[nodiscard]] const std::vector<DecoderLayer>& layers() const {
+    return layers_;
+  }
+  [[nodiscard]] const at::Tensor& embedding() const {
+    return embed_VD_;
+  }
+  [[nodiscard]] const at::Tensor& norm() const {
+    return norm_D_;
   }
 
   /// Every base weight with Hugging Face's name ("model.layers.0.self_attn.q_proj.weight"), in

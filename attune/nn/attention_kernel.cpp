@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <ATen/Parallel.h>
+
 #include "attune/nn/kernels.h"
 #include "attune/tensor/blas.h"
 
@@ -151,17 +153,62 @@ void attend_backward(const AttentionInput<T>& in,
   mix(in, block, ds, in.k + g * in.E, slopes.dq + at);
 }
 
-#define ATTUNE_INSTANCES(T)                                \
-  template void attend(const AttentionInput<T>&,           \
-                       const QueryBlock&,                  \
-                       int64_t,                            \
-                       const AttentionOutput<T>&,          \
-                       AttentionScratch<T>&);              \
-  template void attend_backward(const AttentionInput<T>&,  \
-                                const QueryBlock&,         \
-                                int64_t,                   \
-                                const AttentionSlopes<T>&, \
-                                AttentionScratch<T>&);
+namespace {
+
+// Calls body(block, query head, scratch) for all blocks and heads, each thread its share.
+template <class T, class Body>
+void each_block(const AttentionInput<T>& in, const AttentionPlan& plan, Body&& body) {
+  const int64_t heads = in.H / in.G;
+  const auto threads = static_cast<int64_t>(plan.shares.size());
+  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+    thread_local AttentionScratch<T> scratch;
+    for (int64_t t = begin; t < end; ++t) {
+      for (const AttentionTask& task : plan.shares[static_cast<size_t>(t)]) {
+        for (const QueryBlock& block : plan.families[static_cast<size_t>(task.family)]) {
+          for (int64_t h = task.kv_head * heads; h < (task.kv_head + 1) * heads; ++h) {
+            body(block, h, scratch);
+          }
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+
+template <class T>
+void attend_tree(const AttentionInput<T>& in,
+                 const AttentionPlan& plan,
+                 const AttentionOutput<T>& to) {
+  each_block(in, plan, [&](const QueryBlock& block, int64_t h, AttentionScratch<T>& scratch) {
+    attend(in, block, h, to, scratch);
+  });
+}
+
+template <class T>
+void attend_tree_backward(const AttentionInput<T>& in,
+                          const AttentionPlan& plan,
+                          const AttentionSlopes<T>& slopes) {
+  each_block(in, plan, [&](const QueryBlock& block, int64_t h, AttentionScratch<T>& scratch) {
+    attend_backward(in, block, h, slopes, scratch);
+  });
+}
+
+#define ATTUNE_INSTANCES(T)                                                       \
+  template void attend(const AttentionInput<T>&,                                  \
+                       const QueryBlock&,                                         \
+                       int64_t,                                                   \
+                       const AttentionOutput<T>&,                                 \
+                       AttentionScratch<T>&);                                     \
+  template void attend_backward(const AttentionInput<T>&,                         \
+                                const QueryBlock&,                                \
+                                int64_t,                                          \
+                                const AttentionSlopes<T>&,                        \
+                                AttentionScratch<T>&);                            \
+  template void attend_tree(                                                      \
+      const AttentionInput<T>&, const AttentionPlan&, const AttentionOutput<T>&); \
+  template void attend_tree_backward(                                             \
+      const AttentionInput<T>&, const AttentionPlan&, const AttentionSlopes<T>&);
 
 ATTUNE_INSTANCES(float)
 ATTUNE_INSTANCES(double)

@@ -38,7 +38,7 @@ struct AttentionSlopes {
   T* dv = nullptr;
 };
 
-/// Memory for the scores of one block, kept between blocks by each thread.
+/// Memory for the scores of one block; each thread keeps its own.
 template <class T>
 struct AttentionScratch {
   std::vector<T> p;
@@ -63,5 +63,17 @@ void attend_backward(const AttentionInput<T>& in,
                      int64_t h,
                      const AttentionSlopes<T>& slopes,
                      AttentionScratch<T>& scratch);
+
+/// attend() for every block and head of a plan, on as many threads as the plan has shares.
+template <class T>
+void attend_tree(const AttentionInput<T>& in,
+                 const AttentionPlan& plan,
+                 const AttentionOutput<T>& to);
+
+/// attend_backward() likewise; dk and dv are to be zero before.
+template <class T>
+void attend_tree_backward(const AttentionInput<T>& in,
+                          const AttentionPlan& plan,
+                          const AttentionSlopes<T>& slopes);
 
 }  // namespace attune::nn

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "attune/tensor/narrow.h"
+
 // One body, compiled for AVX-512, AVX2 + FMA and the baseline; chosen when the program is loaded.
 #define ATTUNE_CLONES \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
@@ -204,6 +206,18 @@ template <class T>
 
 ATTUNE_INSTANCES(float)
 ATTUNE_INSTANCES(double)
+
+ATTUNE_CLONES void narrow(const float* x, int64_t count, uint16_t* y) {
+  for (int64_t i = 0; i < count; ++i) {
+    y[i] = tensor::to_bf16(x[i]);
+  }
+}
+
+ATTUNE_CLONES void widen(const uint16_t* x, int64_t count, float* y) {
+  for (int64_t i = 0; i < count; ++i) {
+    y[i] = tensor::from_bf16(x[i]);
+  }
+}
 
 #undef ATTUNE_INSTANCES
 #undef ATTUNE_CLONES

@@ -38,4 +38,8 @@ T exp_shifted(T* x, T shift, int64_t count);
 template <class T>
 T largest(const T* x, int64_t count);
 
+/// Rounds `count` numbers to bf16 (the bits), and back.
+void narrow(const float* x, int64_t count, uint16_t* y);
+void widen(const uint16_t* x, int64_t count, float* y);
+
 }  // namespace attune::nn

@@ -42,26 +42,6 @@ AttentionInput<T> input_of(const at::Tensor& q_NHE,
           .v = v_NGE.const_data_ptr<T>()};
 }
 
-// Calls body(block, query head, scratch) for all blocks and heads, each thread its share.
-template <class T, class Body>
-void each_block(const Tree& tree, const AttentionInput<T>& in, Body&& body) {
-  const int64_t threads = at::get_num_threads();
-  const AttentionPlan plan = plan_attention(tree, in.G, threads);
-  const int64_t heads = in.H / in.G;
-  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
-    AttentionScratch<T> scratch;
-    for (int64_t t = begin; t < end; ++t) {
-      for (const AttentionTask& task : plan.shares[static_cast<size_t>(t)]) {
-        for (const QueryBlock& block : plan.families[static_cast<size_t>(task.family)]) {
-          for (int64_t h = task.kv_head * heads; h < (task.kv_head + 1) * heads; ++h) {
-            body(block, h, scratch);
-          }
-        }
-      }
-    }
-  });
-}
-
 class TreeAttention : public torch::autograd::Function<TreeAttention> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context,
@@ -74,9 +54,7 @@ class TreeAttention : public torch::autograd::Function<TreeAttention> {
     AT_DISPATCH_FLOATING_TYPES(q_NHE.scalar_type(), "tree_attention", [&] {
       const auto in = input_of<scalar_t>(q_NHE, k_NGE, v_NGE);
       const AttentionOutput<scalar_t> to{out_NHE.data_ptr<scalar_t>(), lse_NH.data_ptr<scalar_t>()};
-      each_block(*tree, in, [&](const QueryBlock& block, int64_t h, auto& scratch) {
-        attend(in, block, h, to, scratch);
-      });
+      attend_tree(in, plan_attention(*tree, in.G, at::get_num_threads()), to);
     });
     context->save_for_backward({q_NHE, k_NGE, v_NGE, out_NHE, lse_NH});
     context->saved_data["tree"] = c10::IValue::make_capsule(c10::make_intrusive<TreeHolder>(tree));
@@ -100,9 +78,7 @@ class TreeAttention : public torch::autograd::Function<TreeAttention> {
                                              .dq = dq_NHE.data_ptr<scalar_t>(),
                                              .dk = dk_NGE.data_ptr<scalar_t>(),
                                              .dv = dv_NGE.data_ptr<scalar_t>()};
-      each_block(*holder->tree, in, [&](const QueryBlock& block, int64_t h, auto& scratch) {
-        attend_backward(in, block, h, slopes, scratch);
-      });
+      attend_tree_backward(in, plan_attention(*holder->tree, in.G, at::get_num_threads()), slopes);
     });
     return {dq_NHE, dk_NGE, dv_NGE, at::Tensor()};
   }

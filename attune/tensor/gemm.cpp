@@ -12,12 +12,14 @@
 
 #include "attune/core/error.h"
 #include "attune/core/hint.h"
+#include "attune/tensor/tiles.h"
 
 namespace attune::tensor {
 namespace {
 
 constexpr std::array<std::string_view, 2> kNames{"mkl", "onednn"};
 constexpr std::array<std::string_view, 3> kNarrowTexts{"", ", backward bf16", ", bf16"};
+constexpr std::string_view kTiles = ", tiles";
 std::atomic<GemmKernel> current{GemmKernel::kMkl};
 
 using LinearPointwise = at::Tensor(const at::Tensor&,
@@ -39,11 +41,14 @@ bool has_onednn() {
 }
 
 std::atomic<Narrow> narrow{Narrow::kNone};
+std::atomic<bool> by_hand_now{true};
 
 // Narrowing costs two passes over the numbers, which a small product does not pay back.
 constexpr int64_t kNarrowRows = 16;
 constexpr int64_t kNarrowWeight = int64_t{1} << 16;
 constexpr double kWorthIt = 1.15;
+// Of a training step of SmolLM2, a quarter was spent on all but products by LibTorch's operators.
+constexpr double kTilesMayCost = 0.85;
 
 bool is_narrowed(const at::Tensor& x, int64_t weights, bool backward) {
   const Narrow mode = narrow.load(std::memory_order_relaxed);
@@ -110,6 +115,14 @@ void set_narrow_products(Narrow mode) {
   narrow.store(mode);
 }
 
+bool hand_written_trunk() {
+  return by_hand_now.load();
+}
+
+void set_hand_written_trunk(bool on) {
+  by_hand_now.store(on);
+}
+
 double measure_gemm(GemmKernel kernel, int64_t rows, int64_t in, int64_t out) {
   if (kernel == GemmKernel::kOneDnn && !has_onednn()) {
     return 0;
@@ -130,33 +143,57 @@ double measure_narrow_gemm(int64_t rows, int64_t in, int64_t out) {
 GemmChoice choose_gemm_kernel(int64_t rows, int64_t in, int64_t out) {
   const double mkl = measure_gemm(GemmKernel::kMkl, rows, in, out);
   const double onednn = measure_gemm(GemmKernel::kOneDnn, rows, in, out);
+  const bool small = in * out < kNarrowWeight;
   return {.kernel = onednn > mkl ? GemmKernel::kOneDnn : GemmKernel::kMkl,
           .gflops = std::max(mkl, onednn),
-          .narrow_gflops = in * out < kNarrowWeight ? 0 : measure_narrow_gemm(rows, in, out)};
+          .narrow_gflops = small ? 0 : measure_narrow_gemm(rows, in, out),
+          .tile_gflops = measure_tiles(rows, in, out, at::kFloat),
+          .tile_narrow_gflops = small ? 0 : measure_tiles(rows, in, out, at::kBFloat16)};
+}
+
+bool GemmChoice::by_hand() const {
+  return tile_gflops >= kTilesMayCost * gflops;
+}
+
+double GemmChoice::wide_rate() const {
+  return by_hand() ? tile_gflops : gflops;
+}
+
+double GemmChoice::narrow_rate() const {
+  return by_hand() ? tile_narrow_gflops : narrow_gflops;
 }
 
 std::string text_of(const Products& products) {
-  return std::string(name(products.kernel)) +
+  return std::string(name(products.kernel)) + std::string(products.tiles ? kTiles : "") +
          std::string(kNarrowTexts[static_cast<size_t>(products.narrow)]);
 }
 
 Products products_of(std::string_view text) {
   const std::string_view kernel = text.substr(0, text.find(','));
-  const std::string_view rest = text.substr(kernel.size());
+  std::string_view rest = text.substr(kernel.size());
+  const bool tiles = rest.starts_with(kTiles);
+  rest.remove_prefix(tiles ? kTiles.size() : 0);
   const auto* const at = std::find(kNarrowTexts.begin(), kNarrowTexts.end(), rest);
   check(at != kNarrowTexts.end(), "no products \"{}\"", text);
   return {.kernel = gemm_kernel_named(kernel),
+          .tiles = tiles,
           .narrow = static_cast<Narrow>(at - kNarrowTexts.begin())};
 }
 
 Products choose_products(const GemmChoice& choice, std::string_view precision) {
-  Products products{.kernel = choice.kernel, .narrow = Narrow::kNone};
-  if (choice.narrow_gflops >= kWorthIt * choice.gflops) {
+  Products products{.kernel = choice.kernel, .tiles = choice.by_hand()};
+  if (choice.narrow_rate() >= kWorthIt * choice.wide_rate()) {
     products.narrow = precision == "auto"   ? Narrow::kBackward
                       : precision == "bf16" ? Narrow::kAll
                                             : Narrow::kNone;
   }
   return products;
+}
+
+void use_products(const Products& products) {
+  set_gemm_kernel(products.kernel);
+  set_hand_written_trunk(products.tiles);
+  set_narrow_products(products.narrow);
 }
 
 at::Tensor product_nt(const at::Tensor& x_MI, const at::Tensor& w_OI) {

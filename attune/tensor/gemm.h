@@ -28,24 +28,39 @@ enum class Narrow { kNone, kBackward, kAll };
 Narrow narrow_products();
 void set_narrow_products(Narrow narrow);
 
+/// Whether the decoder's layers run by hand, on tile products (attune/tensor/tiles.h), and not as
+/// LibTorch's operators. On at first.
+bool hand_written_trunk();
+void set_hand_written_trunk(bool on);
+
 /// GFLOP/s of one kernel at [rows, in] x [out, in]^T, f32, best of a few runs.
 double measure_gemm(GemmKernel kernel, int64_t rows, int64_t in, int64_t out);
 
 /// The same of a product that is narrowed, the conversions included.
 double measure_narrow_gemm(int64_t rows, int64_t in, int64_t out);
 
-/// The faster of the kernels at a typical shape, measured in about 50 ms.
+/// The faster of the kernels at a typical shape, and tile products, measured in about 100 ms.
 struct GemmChoice {
   GemmKernel kernel = GemmKernel::kMkl;
-  double gflops = 0;         ///< Of that kernel, in f32.
-  double narrow_gflops = 0;  ///< Of narrowed products.
+  double gflops = 0;              ///< Of that kernel, in f32.
+  double narrow_gflops = 0;       ///< Of narrowed products.
+  double tile_gflops = 0;         ///< Of tile products, in f32.
+  double tile_narrow_gflops = 0;  ///< Of tile products of bf16 numbers; 0: there are none.
+
+  /// Whether the trunk is better written by hand: it saves all but the products, so these may be a
+  /// little slower.
+  [[nodiscard]] bool by_hand() const;
+  /// Rates of the products as they will run.
+  [[nodiscard]] double wide_rate() const;
+  [[nodiscard]] double narrow_rate() const;
 };
 GemmChoice choose_gemm_kernel(int64_t rows, int64_t in, int64_t out);
 
-/// The kernel of exact products and the use of narrowed ones, as a run remembers them: "onednn",
-/// "onednn, backward bf16", "mkl, bf16".
+/// The kernel of exact products, whether the trunk runs on tiles, and the use of narrowed products,
+/// as a run remembers them: "onednn", "onednn, tiles, backward bf16", "mkl, bf16".
 struct Products {
   GemmKernel kernel = GemmKernel::kMkl;
+  bool tiles = false;
   Narrow narrow = Narrow::kNone;
 };
 std::string text_of(const Products& products);
@@ -55,6 +70,9 @@ Products products_of(std::string_view text);
 /// What a precision of the run file means on this machine: auto narrows the backward pass, bf16
 /// both passes, each only where that is measured to be 1.15 times as fast or more; f32 nothing.
 Products choose_products(const GemmChoice& choice, std::string_view precision);
+
+/// Makes them the process' own.
+void use_products(const Products& products);
 
 /// x_MI w_OI^T -> [M, O], of a forward pass. Computed in x's dtype (a bf16 weight is widened)
 /// unless all products are narrowed. No autograd.

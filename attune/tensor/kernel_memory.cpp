@@ -63,10 +63,16 @@ GemmChoice remembered_gemm_kernel(const fs::path& file, int64_t rows, int64_t in
     std::string kernel;
     double gflops = 0;
     double narrow = 0;
-    if (words >> line_key >> kernel >> gflops >> narrow && gflops > 0) {
+    double tiles = 0;
+    double narrow_tiles = 0;
+    if (words >> line_key >> kernel >> gflops >> narrow >> tiles >> narrow_tiles && gflops > 0) {
       if (line_key == key &&
           (kernel == name(GemmKernel::kMkl) || kernel == name(GemmKernel::kOneDnn))) {
-        return {.kernel = gemm_kernel_named(kernel), .gflops = gflops, .narrow_gflops = narrow};
+        return {.kernel = gemm_kernel_named(kernel),
+                .gflops = gflops,
+                .narrow_gflops = narrow,
+                .tile_gflops = tiles,
+                .tile_narrow_gflops = narrow_tiles};
       }
       kept += line + "\n";
     }
@@ -76,12 +82,14 @@ GemmChoice remembered_gemm_kernel(const fs::path& file, int64_t rows, int64_t in
     try {
       fs::create_directories(file.parent_path());
       write_file(file,
-                 fmt::format("{}{} {} {:.1f} {:.1f}\n",
+                 fmt::format("{}{} {} {:.1f} {:.1f} {:.1f} {:.1f}\n",
                              kept,
                              key,
                              name(choice.kernel),
                              choice.gflops,
-                             choice.narrow_gflops));
+                             choice.narrow_gflops,
+                             choice.tile_gflops,
+                             choice.tile_narrow_gflops));
     } catch (const std::exception&) {
       // Remembering is a convenience: without it the next start measures again.
       return choice;

@@ -75,9 +75,10 @@ int64_t total_bytes(const std::vector<MemoryPart>& parts) {
 
 Rates rates_of(const tensor::GemmChoice& measured, const tensor::Products& products) {
   using tensor::Narrow;
-  const bool backward = products.narrow != Narrow::kNone;
-  return {.forward = products.narrow == Narrow::kAll ? measured.narrow_gflops : measured.gflops,
-          .backward = backward ? measured.narrow_gflops : measured.gflops};
+  const double wide = products.tiles ? measured.tile_gflops : measured.gflops;
+  const double narrow = products.tiles ? measured.tile_narrow_gflops : measured.narrow_gflops;
+  return {.forward = products.narrow == Narrow::kAll ? narrow : wide,
+          .backward = products.narrow == Narrow::kNone ? wide : narrow};
 }
 
 double forward_flops(const model::DecoderShape& s, double tokens, double scored) {

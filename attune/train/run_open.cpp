@@ -163,8 +163,7 @@ void Run::choose_kernel() {
   const tensor::Products products = resumed_from_
                                         ? tensor::products_of(progress_.gemm)
                                         : tensor::choose_products(choice, options_.model.precision);
-  tensor::set_gemm_kernel(products.kernel);
-  tensor::set_narrow_products(products.narrow);
+  tensor::use_products(products);
   progress_.gemm = tensor::text_of(products);
   rates_ = rates_of(choice, products);
 }

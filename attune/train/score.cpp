@@ -14,10 +14,9 @@ HeadRows head_rows(const model::Decoder& model,
                    const PreferenceBatch& batch,
                    const adapter::Pass& pass,
                    bool recompute) {
-  model::TreeAttention attention(batch.tree);
-  const at::Tensor h_ND =
-      model.forward(batch.tokens_N, batch.positions_N, attention, pass, recompute);
-  return {.h_CD = h_ND.index_select(0, batch.row_C), .weight_VD = model.head_weight()};
+  return {.h_CD = model.rows(
+              batch.tokens_N, batch.positions_N, batch.tree, batch.row_C, pass, recompute),
+          .weight_VD = model.head_weight()};
 }
 
 at::Tensor token_logps(const model::Decoder& model,

@@ -11,6 +11,7 @@
 #include "attune/generate/language_model.h"
 #include "attune/model/checkpoint.h"
 #include "attune/tensor/gemm.h"
+#include "attune/tensor/kernel_memory.h"
 #include "attune/train/evaluate.h"
 #include "attune/train/score.h"
 
@@ -115,7 +116,9 @@ ScoringSummary score_files(const ScoringOptions& options,
                               policy.tokenizer(),
                               policy.can_chat() ? &policy.chat_template() : nullptr,
                               watcher);
-  tensor::set_gemm_kernel(tensor::choose_gemm_kernel(1024, shape.width, shape.feed_forward).kernel);
+  const tensor::GemmChoice choice = tensor::remembered_gemm_kernel(
+      tensor::kernel_memory_file(), 1024, shape.width, shape.feed_forward);
+  tensor::use_products(tensor::choose_products(choice, "f32"));
   const std::unique_ptr<Reference> reference = make_reference(options, policy, policy.decoder());
 
   const auto start = std::chrono::steady_clock::now();
