@@ -1,7 +1,7 @@
 """attune against TRL: the same rows, order, batch, adapter and learning rate, in turn, as separate processes.
 
 Prints tables of speed, memory and times to start, what attune's are times each of TRL's (median, lowest and highest
-round), and whether losses and gradient norms agree; writes all of it to OUT/CASE/result.json, and the tables to --table.
+round), and whether losses and gradient norms agree; writes all of it to OUT/CASE/result.json, the tables to --table.
 README.md says what each figure is. Standard library only, so that this process is small: a child's peak resident memory
 never reads lower than its parent's. Exit code 1 if attune and TRL in f32 do not agree.
 
@@ -32,7 +32,7 @@ def arguments():
     parser.add_argument("--data", type=Path, required=True, help="folder of test data")
     parser.add_argument("--case", choices=list(CASES), default="pandalm", help="what is compared")
     parser.add_argument("--pairs", type=Path, help="JSONL of pairs to use in place of the case's rows")
-    parser.add_argument("--steps", type=int, default=8, help="optimizer steps a run, 2 or more; scoring: batches of rows")
+    parser.add_argument("--steps", type=int, default=8, help="steps a run, 2 or more; in scoring batches of rows")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each contestant, in turn")
     parser.add_argument("--batch", type=int, help="pairs a step, or prompts; without it the case's own")
     parser.add_argument("--max-tokens", type=int, default=1024, help="longest row; longer ones are left out")

@@ -279,8 +279,10 @@ def main():
     parser.add_argument("--table", type=Path, help="file for the table in Markdown")
     args = parser.parse_args()
     unknown = [name for name in args.only.split(",") if name not in AXES]
-    if unknown or args.repeat < 1:
-        parser.error(f"there is no {unknown[0]}; there are {', '.join(AXES)}" if unknown else "--repeat must be above 0")
+    if unknown:
+        parser.error(f"there is no {unknown[0]}; there are {', '.join(AXES)}")
+    if args.repeat < 1:
+        parser.error("--repeat must be 1 or more")
     lab = Lab(args)
     lab.out.mkdir(parents=True, exist_ok=True)
     found = {}

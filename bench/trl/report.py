@@ -187,7 +187,10 @@ def report(case, rounds, settings, machine):
                 ratios[f"{ours} / {n}"][key] = values
                 row.append(spread(values))
             apart, norms = zip(*(difference(r[ours], r[n], task) for r in rounds))
-            row.append("other order" if apart[0] is None else str(max(apart)) if task == "generate" else f"{worst(apart):.1e}")
+            if apart[0] is None:
+                row.append("other order")
+            else:
+                row.append(str(max(apart)) if task == "generate" else f"{worst(apart):.1e}")
             if task in ("lora", "full"):
                 row.append("-" if norms[0] is None else f"{worst(norms):.1e} relative")
             rows.append(row)
@@ -195,7 +198,8 @@ def report(case, rounds, settings, machine):
         lines += table(head + ["of gradient norms"] * (task in ("lora", "full")), rows) if rows else []
     checks = agreement(rounds, task)
     lines += [""] * bool(checks) + [
-        f"- {a} and {b} {'agree' if good else 'DO NOT AGREE'}: they differ by {apart:.1e}" for a, b, apart, good in checks
+        f"- {a} and {b} {'agree' if good else 'DO NOT AGREE'}: they differ by {apart:.1e}"
+        for a, b, apart, good in checks
     ]
     return lines, ratios, all(good for *_, good in checks)
 
