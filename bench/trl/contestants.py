@@ -1,6 +1,7 @@
 """One run of one contestant: the command, and what it says of itself, in one form for all.
 
-Every run has wall (s), peak_mib, start_and_end (s outside of what is timed). Training has also
+Every run has wall (s), cpu_s, load (of the machine before it: with cpu_s it tells a disturbed run), peak_mib and
+start_and_end (s outside of what is timed). Training has also
     seconds            of each step; a reference that is computed in the step is in them
     reference_seconds  of them the reference's; None where it cannot be told apart
     reference_pass     seconds of the pass of one epoch before training; 0 with a reference in the step
@@ -220,8 +221,9 @@ def run_one(ctx, name, how):
         run = {"score": attune_score, "generate": attune_generate}.get(task, attune_train)
     else:
         run = hf_generate if task == "generate" else trl_run
+    load = os.getloadavg()[0]
     process, result = run(ctx, output, how)
     steps = len(result.get("seconds", [])) if task in ("lora", "full") else None
     if steps is not None and steps != ctx.settings["steps"]:
         sys.exit(f"{name} made {steps} steps, expected {ctx.settings['steps']}; see {output}/log.txt")
-    return {"wall": process.wall, "peak_mib": process.peak_mib} | result
+    return {"wall": process.wall, "cpu_s": process.cpu_s, "load": load, "peak_mib": process.peak_mib} | result

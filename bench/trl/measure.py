@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class Process:
-    """What a process did: `began` and `wall` in seconds, `peak_mib` of its resident set (VmHWM, children and mapped
+    """What a process did: `began`, `wall` and `cpu_s` in seconds, `peak_mib` of its resident set (VmHWM, children and mapped
     files included), `out` and `err` as [(time, bytes)] as they were written, `file_at` when the watched file got its
     first line."""
 
@@ -38,6 +38,7 @@ class Process:
         child.stderr.close()
         child.returncode = os.waitstatus_to_exitcode(status)
         self.peak_mib = usage.ru_maxrss / 1024
+        self.cpu_s = usage.ru_utime + usage.ru_stime
         log.write_bytes(b"".join(text for _, text in sorted(self.out + self.err)))
         if child.returncode != 0:
             sys.exit(
