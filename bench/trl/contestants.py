@@ -141,7 +141,7 @@ def attune_generate(ctx, output, how):
     """One process a prompt, one after the other: attune continues one prompt at a time. A token's time is that at which
     its text came; the first also waits for the model to be loaded and the prompt to be read."""
     prompts = json.loads((ctx.folder / "prompts.json").read_text())
-    wall, peak, decoding, first, texts = 0.0, 0.0, 0.0, [], []
+    wall, cpu, peak, decoding, first, texts = 0.0, 0.0, 0.0, 0.0, [], []
     for i, prompt in enumerate(prompts):
         command = [str(ctx.attune), "generate", f"{ctx.out}/model", prompt["text"], "--temperature=0"]
         command += [
@@ -154,6 +154,7 @@ def attune_generate(ctx, output, how):
         first.append(process.out[0][0] - process.began)
         decoding += process.out[-1][0] - process.out[0][0]
         wall += process.wall
+        cpu += process.cpu_s
         peak = max(peak, process.peak_mib)
     (output / "texts.json").write_text(json.dumps(texts))
     counts = subprocess.run(
@@ -167,6 +168,7 @@ def attune_generate(ctx, output, how):
     tokens = [limit if t == p["answer"] else n for t, p, n in zip(texts, prompts, counted)]
     return process, {
         "wall": wall,
+        "cpu_s": cpu,
         "peak_mib": peak,
         "tokens": sum(tokens),
         "decode_tokens": sum(tokens) - len(tokens),

@@ -11,9 +11,9 @@ from pathlib import Path
 
 
 class Process:
-    """What a process did: `began`, `wall` and `cpu_s` in seconds, `peak_mib` of its resident set (VmHWM, children and mapped
-    files included), `out` and `err` as [(time, bytes)] as they were written, `file_at` when the watched file got its
-    first line."""
+    """What a process did: `began`, `wall` and `cpu_s` in seconds, `peak_mib` of its resident set (VmHWM, children and
+    mapped files included), `out` and `err` as [(time, bytes)] as they were written, `file_at` when the watched file got
+    its first line."""
 
     def __init__(self, command, log, env=None, watch=None):
         """Runs it to its end and stops the benchmark if it fails."""
