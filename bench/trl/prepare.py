@@ -1,27 +1,25 @@
 """Makes what every contestant of the comparison starts from.
 
-OUT/model/          SmolLM2-135M-Instruct in f32 as a Hugging Face folder, dequantised from a GGUF
-OUT/pairs.jsonl     conversational rows, as many as the run trains on, each once
-OUT/adapter_start/  a LoRA adapter in PEFT's format: r=8, alpha=32, q_proj and v_proj, A as peft draws it, B of std
-                    0.02, so that policy and reference differ from the first step on
+OUT/model/             SmolLM2-135M-Instruct in f32 as a Hugging Face folder, dequantised from a GGUF
+OUT/adapter_start/     a LoRA adapter in PEFT's format: r=8, alpha=32, q_proj and v_proj, A as peft draws it, B of std
+                       0.02, so that policy and reference differ from the first step on
+OUT/CASE/pairs.jsonl   rows with prompt, chosen and rejected, as many as the run trains on, each once
+OUT/CASE/groups.jsonl  the same with each prompt once, where a prompt has more than two answers; for attune
+OUT/CASE/sizes.json    each pair's share of its group's tokens and scored rows, and the order by length
+OUT/CASE/prompts.json  of generation: prompts whose likeliest continuation is long enough, and that continuation
 
-Rows are PandaLM's pairs that the majority of three annotators decided (ties and empty answers dropped, rows of more
-than --max-tokens tokens too), in a random order with a fixed seed. --grouped puts rows of like length into one batch,
-which favours trainers that pad.
-
-Run through scripts/bench, or: python bench/trl/prepare.py --gguf FILE --data DIR --out DIR
+Run through scripts/bench.
 """
 
 import argparse
-import gzip
 import json
 import os
-import random
 import shutil
 import sys
 from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", TQDM_DISABLE="1")
+import rows as rows_of  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
 from peft import LoraConfig, get_peft_model  # noqa: E402
@@ -54,76 +52,7 @@ def dequantise(gguf, out):
     stamp.write_text(source)
 
 
-def pandalm(data):
-    """Conversational rows from PandaLM's human votes (annotator1..3: 1 or 2 is the better answer, 0 a tie)."""
-    source = data / "text" / "pandalm" / "pairs.json.gz"
-    if not source.exists():
-        sys.exit(f"{source}: no such file. Set ATTUNE_TEST_DATA to the folder of test data, or pass --pairs FILE.jsonl")
-    rows = []
-    for item in json.loads(gzip.open(source).read()):
-        votes = [item[f"annotator{i}"] for i in (1, 2, 3)]
-        lead = votes.count(1) - votes.count(2)
-        answers = [x if isinstance(x, str) else json.dumps(x) for x in (item["response1"], item["response2"])]
-        if lead == 0 or not all(x.strip() for x in answers):
-            continue
-        chosen, rejected = answers if lead > 0 else answers[::-1]
-        question = item["instruction"] + (f"\n\n{item['input']}" if item["input"] else "")
-        rows.append(
-            {
-                "prompt": [{"role": "user", "content": question}],
-                "chosen": [{"role": "assistant", "content": chosen}],
-                "rejected": [{"role": "assistant", "content": rejected}],
-            }
-        )
-    return rows
-
-
-def select(rows, tokenizer, args):
-    """The rows of the run, shuffled; with --grouped, batches of like length in random order."""
-
-    def length(row):
-        text = lambda key: tokenizer.apply_chat_template(row["prompt"] + row[key], tokenize=False)
-        return max(len(tokenizer(text(key), add_special_tokens=False)["input_ids"]) for key in ("chosen", "rejected"))
-
-    random.Random(0).shuffle(rows)
-    sized = [(length(row), row) for row in rows]
-    fitting = [x for x in sized if x[0] <= args.max_tokens]
-    wanted = args.steps * args.batch
-    if len(fitting) < wanted:
-        sys.exit(f"{args.steps} steps of {args.batch} need {wanted} pairs, the data has {len(fitting)} that fit")
-    taken = fitting[:wanted]
-    if args.grouped:
-        taken.sort(key=lambda x: x[0])
-        batches = [taken[i : i + args.batch] for i in range(0, wanted, args.batch)]
-        random.Random(1).shuffle(batches)
-        taken = [x for batch in batches for x in batch]
-    mean = sum(x[0] for x in taken) / wanted
-    print(
-        f"{wanted} of {len(rows)} pairs ({len(rows) - len(fitting)} too long); longer side {mean:.0f} tokens on average"
-    )
-    return [row for _, row in taken]
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--gguf", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--pairs", type=Path, help="conversational JSONL to use in place of PandaLM")
-    parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--max-tokens", type=int, default=1024)
-    parser.add_argument("--grouped", action="store_true")
-    args = parser.parse_args()
-
-    args.out.mkdir(parents=True, exist_ok=True)
-    model_dir = args.out / "model"
-    dequantise(args.gguf, model_dir)
-    tokenizer = AutoTokenizer.from_pretrained(model_dir)
-    rows = [json.loads(x) for x in args.pairs.open()] if args.pairs else pandalm(args.data)
-    rows = select(rows, tokenizer, args)
-    (args.out / "pairs.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
+def start_adapter(model_dir, out):
     torch.manual_seed(1)
     model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
     model = get_peft_model(
@@ -134,7 +63,73 @@ def main():
         for name, p in model.named_parameters():
             if "lora_B" in name:
                 p.normal_(std=0.02)
-    model.save_pretrained(args.out / "adapter_start")
+    model.save_pretrained(out)
+
+
+def lasting_prompts(groups, tokenizer, model_dir, count, new_tokens):
+    """The first `count` questions to which the model's likeliest answer has at least `new_tokens` tokens, so that no
+    side ends early: [{"text", "answer"}]."""
+    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).eval()
+    found = []
+    for group in groups:
+        text = group["prompt"][0]["content"]
+        if text.startswith("-") or text != text.strip():  # would read as a flag, or be trimmed
+            continue
+        rendered = tokenizer.apply_chat_template(group["prompt"], tokenize=False, add_generation_prompt=True)
+        inputs = tokenizer(rendered, add_special_tokens=False, return_tensors="pt")
+        made = model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+        if len(made) == new_tokens and tokenizer.eos_token_id not in made:
+            found.append({"text": text, "answer": tokenizer.decode(made)})
+        if len(found) == count:
+            return found
+    sys.exit(f"only {len(found)} of the prompts have answers of {new_tokens} tokens, {count} are needed")
+
+
+def write_json_lines(path, rows):
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--gguf", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--case", default="pandalm", help="name of the folder below OUT")
+    parser.add_argument("--rows", choices=["pandalm", "gsm8k", "equal"], default="pandalm")
+    parser.add_argument("--pairs", type=Path, help="JSONL of pairs to use in place of --rows")
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--max-tokens", type=int, default=1024)
+    parser.add_argument("--grouped", action="store_true")
+    parser.add_argument("--new-tokens", type=int, default=0, help="make --batch prompts for generation instead")
+    args = parser.parse_args()
+
+    folder = args.out / args.case
+    folder.mkdir(parents=True, exist_ok=True)
+    model_dir = args.out / "model"
+    dequantise(args.gguf, model_dir)
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    if args.pairs:
+        groups = rows_of.from_file(args.pairs)
+    elif args.rows == "equal":
+        groups = rows_of.equal(args.data, tokenizer)
+    else:
+        groups = {"pandalm": rows_of.pandalm, "gsm8k": rows_of.gsm8k}[args.rows](args.data)
+    if args.new_tokens:
+        prompts = lasting_prompts(groups, tokenizer, model_dir, args.batch, args.new_tokens)
+        (folder / "prompts.json").write_text(json.dumps(prompts, indent=1))
+        return
+    groups = rows_of.select(groups, tokenizer, args)
+    pairs, sizes = rows_of.pair_rows(groups)
+    write_json_lines(folder / "pairs.jsonl", pairs)
+    grouped = rows_of.group_rows(groups)
+    (folder / "groups.jsonl").unlink(missing_ok=True)
+    if grouped:
+        write_json_lines(folder / "groups.jsonl", grouped)
+    # Rows that came in batches of like length keep their order, so that all losses can be compared.
+    order = list(range(len(sizes))) if args.grouped else rows_of.sorted_order(sizes, args.batch)
+    (folder / "sizes.json").write_text(json.dumps({"pairs": sizes, "by_length": order}))
+    start_adapter(model_dir, args.out / "adapter_start")
 
 
 if __name__ == "__main__":
