@@ -1,6 +1,7 @@
 // attune doctor: what this machine can do, measured.
 #include "attune/train/doctor.h"
 
+#include <array>
 #include <filesystem>
 #include <string>
 
@@ -59,18 +60,20 @@ void print_machine(const train::Diagnosis& found) {
 
 void print_products(const train::Diagnosis& found) {
   fmt::print("\nmatrix products, GFLOP/s on {} threads\n", found.machine.cores);
-  fmt::print("  {:<26}{:>10}{:>12}{:>8}\n", "", "MKL f32", "oneDNN f32", "bf16");
+  const auto line = [](std::string_view shape, const std::array<std::string, 5>& cells) {
+    fmt::print("  {:<26}{:>10}{:>12}{:>11}{:>8}{:>12}\n",
+               shape, cells[0], cells[1], cells[2], cells[3], cells[4]);
+  };
+  line("", {"MKL f32", "oneDNN f32", "tiles f32", "bf16", "tiles bf16"});
   for (const train::ProductRate& rate : found.products) {
-    fmt::print("  {:<26}{:>10}{:>12}{:>8}\n",
-               fmt::format("{} rows, {} to {}", rate.rows, rate.in, rate.out),
-               rate_text(rate.mkl),
-               rate_text(rate.onednn),
-               rate_text(rate.bf16));
+    line(fmt::format("{} rows, {} to {}", rate.rows, rate.in, rate.out),
+         {rate_text(rate.mkl),
+          rate_text(rate.onednn),
+          rate_text(rate.tiles),
+          rate_text(rate.bf16),
+          rate_text(rate.tiles_bf16)});
   }
-  const train::ProductRate& first = found.products.front();
-  fmt::print("  {} for f32; one thread alone: {:.0f}\n",
-             first.onednn > first.mkl ? "attune takes oneDNN" : "attune takes MKL",
-             found.one_thread);
+  fmt::print("  attune trains with: {}; one thread alone: {:.0f}\n", found.gemm, found.one_thread);
 }
 
 void print_rest(const train::Diagnosis& found) {

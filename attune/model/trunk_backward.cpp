@@ -97,7 +97,7 @@ void TrunkPass<T, K>::backward(const at::Tensor& slope_UD) {
   for (int64_t i = shape_.layers - 1; i >= std::max<int64_t>(lowest_, 0); --i) {
     Kept& kept = slot(i);
     if (recompute_) {
-      std::copy_n(inputs_[static_cast<size_t>(i)], N_ * shape_.width, work_.x);
+      std::copy_n(memory_.inputs[static_cast<size_t>(i)], N_ * shape_.width, work_.x);
       forward_layer(i, kept);
     }
     const int64_t rows = rows_of(i);
@@ -119,15 +119,15 @@ void TrunkPass<T, K>::backward_last_norm(const at::Tensor& slope_UD) {
   const at::Tensor w_D = in_type<T>(model_.norm());
   at::parallel_for(0, U_, kRowsPerTask, [&](int64_t begin, int64_t end) {
     nn::rms_norm_backward_rows(g + begin * D,
-                               last_UD_ + begin * D,
+                               memory_.last_UD + begin * D,
                                w_D.const_data_ptr<T>(),
-                               rstd_last_ + begin,
+                               memory_.rstd_last + begin,
                                end - begin,
                                D,
                                work_.dx + begin * D);
   });
   if (carries(model_.norm())) {
-    norm_weight_slope(model_.norm(), g, last_UD_, rstd_last_, U_, D);
+    norm_weight_slope(model_.norm(), g, memory_.last_UD, memory_.rstd_last, U_, D);
   }
 }
 

@@ -58,31 +58,35 @@ const T* data_or_null(const at::Tensor& t) {
 
 template <class T, class K>
 at::Tensor TrunkPass<T, K>::forward() {
-  block_ = take_block(lay_out(Layout()));
-  lay_out(Layout(static_cast<std::byte*>(block_.data_ptr())));
+  Layout counted;
+  const TrunkNeeds wanted = needs();
+  lay_out<T, K>(counted, shape_, wanted);
+  block_ = take_block(counted.used());
+  Layout placed(block_.data());
+  memory_ = lay_out<T, K>(placed, shape_, wanted);
   angles_ = nn::rotary_angles(shape_.rotary, input_.positions_N, kType);
   plan_ = nn::plan_attention(*input_.tree, shape_.kv_heads, at::get_num_threads());
   const at::Tensor x_ND =
       at::embedding(model_.embedding().detach(), input_.tokens_N).to(kType).contiguous();
   std::memcpy(work_.x, x_ND.const_data_ptr(), x_ND.nbytes());
   for (int64_t i = 0; i < shape_.layers; ++i) {
-    if (recompute_ && inputs_[static_cast<size_t>(i)] != nullptr) {
-      std::copy_n(work_.x, N_ * shape_.width, inputs_[static_cast<size_t>(i)]);
+    if (recompute_ && memory_.inputs[static_cast<size_t>(i)] != nullptr) {
+      std::copy_n(work_.x, N_ * shape_.width, memory_.inputs[static_cast<size_t>(i)]);
     }
     forward_layer(i, slot(i));
   }
   const at::Tensor z_UD = at::empty({U_, shape_.width}, x_ND.options());
-  std::copy_n(work_.x, U_ * shape_.width, last_UD_);
+  std::copy_n(work_.x, U_ * shape_.width, memory_.last_UD);
   const at::Tensor norm_D = in_type<T>(model_.norm());
   T* const z = z_UD.data_ptr<T>();
   at::parallel_for(0, U_, kRowsPerTask, [&](int64_t begin, int64_t end) {
-    nn::rms_norm_rows(last_UD_ + begin * shape_.width,
+    nn::rms_norm_rows(memory_.last_UD + begin * shape_.width,
                       norm_D.const_data_ptr<T>(),
                       shape_.norm_eps,
                       end - begin,
                       shape_.width,
                       z + begin * shape_.width,
-                      rstd_last_ + begin);
+                      memory_.rstd_last + begin);
   });
   return z_UD;
 }

@@ -1,44 +1,22 @@
 #include "attune/model/trunk_memory.h"
 
 #include <algorithm>
+#include <bit>
 #include <mutex>
-
-#include <ATen/ops/empty.h>
+#include <utility>
 
 namespace attune::model {
 namespace {
 
 std::mutex block_mutex;
-at::Tensor free_block;  // guarded by block_mutex
+tensor::Pages free_block;  // guarded by block_mutex
 
-}  // namespace
-
-std::array<Widths, kProjections> projection_widths(const DecoderShape& s) {
-  const int64_t query = s.heads * s.head_dim;
-  const int64_t key = s.kv_heads * s.head_dim;
-  return {{{s.width, query},
-           {s.width, key},
-           {s.width, key},
-           {query, s.width},
-           {s.width, s.feed_forward},
-           {s.width, s.feed_forward},
-           {s.feed_forward, s.width}}};
-}
-
-std::array<const adapter::Linear*, kProjections> projections(const DecoderLayer& layer) {
-  return {&layer.q_proj,
-          &layer.k_proj,
-          &layer.v_proj,
-          &layer.o_proj,
-          &layer.gate_proj,
-          &layer.up_proj,
-          &layer.down_proj};
-}
+using Ranks = std::array<int64_t, kProjections>;
 
 template <class T, class K>
 KeptLayer<T, K> take_layer(Layout& memory,
                            const DecoderShape& s,
-                           const std::array<int64_t, kProjections>& ranks,
+                           const Ranks& ranks,
                            int64_t N,
                            int64_t M) {
   const int64_t query = s.heads * s.head_dim;
@@ -70,7 +48,8 @@ KeptLayer<T, K> take_layer(Layout& memory,
 }
 
 template <class T>
-Work<T> take_work(Layout& memory, const DecoderShape& s, int64_t N, const WorkNeeds& needs) {
+Work<T> take_work(Layout& memory, const DecoderShape& s, const TrunkNeeds& needs, int64_t rank) {
+  const int64_t N = needs.N;
   const int64_t query = s.heads * s.head_dim;
   const int64_t key = s.kv_heads * s.head_dim;
   const int64_t widest = std::max({s.width, s.feed_forward, query});
@@ -87,7 +66,7 @@ Work<T> take_work(Layout& memory, const DecoderShape& s, int64_t N, const WorkNe
     work.extra = memory.take<T>(N * widest);
     work.masked = memory.take<T>(N * widest);
   }
-  if (needs.backward) {
+  if (needs.trains) {
     work.dx = memory.take<T>(N * s.width);
     work.dnormed = memory.take<T>(N * s.width);
     if (!needs.narrow || needs.wide_gate) {
@@ -96,39 +75,98 @@ Work<T> take_work(Layout& memory, const DecoderShape& s, int64_t N, const WorkNe
     work.dq = memory.take<T>(N * (query + 2 * key));
     work.dout = memory.take<T>(N * query);
     for (T*& dinner : work.dinner) {
-      dinner = memory.take<T>(N * needs.rank);
+      dinner = memory.take<T>(N * rank);
     }
-    work.thin = memory.take<T>(N * needs.rank);
-    work.slope = memory.take<T>(widest * needs.rank);
+    work.thin = memory.take<T>(N * rank);
+    work.slope = memory.take<T>(widest * rank);
   }
   return work;
 }
 
-#define ATTUNE_LAYER(T, K)                                   \
-  template KeptLayer<T, K> take_layer(                       \
-      Layout&, const DecoderShape&, const std::array<int64_t, kProjections>&, int64_t, int64_t);
-ATTUNE_LAYER(float, float)
-ATTUNE_LAYER(float, uint16_t)
-ATTUNE_LAYER(double, double)
-#undef ATTUNE_LAYER
+}  // namespace
 
-template Work<float> take_work(Layout&, const DecoderShape&, int64_t, const WorkNeeds&);
-template Work<double> take_work(Layout&, const DecoderShape&, int64_t, const WorkNeeds&);
-
-at::Tensor take_block(int64_t bytes) {
-  const std::lock_guard lock(block_mutex);
-  at::Tensor block = std::move(free_block);
-  free_block = at::Tensor();
-  if (block.defined() && block.numel() >= bytes) {
-    return block;
-  }
-  block = at::Tensor();  // its pages go before new ones come
-  return at::empty({bytes}, at::TensorOptions().dtype(at::kByte));
+std::array<Widths, kProjections> projection_widths(const DecoderShape& s) {
+  const int64_t query = s.heads * s.head_dim;
+  const int64_t key = s.kv_heads * s.head_dim;
+  return {{{s.width, query},
+           {s.width, key},
+           {s.width, key},
+           {query, s.width},
+           {s.width, s.feed_forward},
+           {s.width, s.feed_forward},
+           {s.feed_forward, s.width}}};
 }
 
-void give_block(at::Tensor block) {
+std::array<const adapter::Linear*, kProjections> projections(const DecoderLayer& layer) {
+  return {&layer.q_proj,
+          &layer.k_proj,
+          &layer.v_proj,
+          &layer.o_proj,
+          &layer.gate_proj,
+          &layer.up_proj,
+          &layer.down_proj};
+}
+
+template <class T, class K>
+TrunkLayout<T, K> lay_out(Layout& memory, const DecoderShape& shape, const TrunkNeeds& needs) {
+  const int64_t L = shape.layers;
+  const int64_t first = std::max<int64_t>(needs.lowest, 0);
+  Ranks largest{};
+  for (const Ranks& ranks : needs.ranks) {
+    std::transform(ranks.begin(),
+                   ranks.end(),
+                   largest.begin(),
+                   largest.begin(),
+                   [](int64_t a, int64_t b) { return std::max(a, b); });
+  }
+  TrunkLayout<T, K> all;
+  all.work = take_work<T>(memory, shape, needs, *std::max_element(largest.begin(), largest.end()));
+  all.last_UD = memory.take<T>(needs.U * shape.width);
+  all.rstd_last = memory.take<T>(needs.U);
+  if (needs.trains && !needs.recompute && first < L) {
+    for (int64_t i = first; i < L; ++i) {
+      // Layers below the first one that is kept use its slot, so it has room for any.
+      const int64_t M = i == first || i + 1 < L ? needs.N : needs.U;
+      all.slots.push_back(
+          take_layer<T, K>(memory, shape, needs.ranks[static_cast<size_t>(i)], needs.N, M));
+    }
+    return all;
+  }
+  all.slots.push_back(take_layer<T, K>(memory, shape, largest, needs.N, needs.N));
+  for (int64_t i = 0; i < L && needs.trains && needs.recompute; ++i) {
+    all.inputs.push_back(i < first ? nullptr : memory.take<T>(needs.N * shape.width));
+  }
+  return all;
+}
+
+template TrunkLayout<float, float> lay_out(Layout&, const DecoderShape&, const TrunkNeeds&);
+template TrunkLayout<float, uint16_t> lay_out(Layout&, const DecoderShape&, const TrunkNeeds&);
+template TrunkLayout<double, double> lay_out(Layout&, const DecoderShape&, const TrunkNeeds&);
+
+int64_t trunk_bytes(const DecoderShape& shape, const TrunkNeeds& needs) {
+  Layout memory;
+  if (needs.rounds) {
+    lay_out<float, uint16_t>(memory, shape, needs);
+  } else {
+    lay_out<float, float>(memory, shape, needs);
+  }
+  return memory.used();
+}
+
+tensor::Pages take_block(int64_t bytes) {
   const std::lock_guard lock(block_mutex);
-  if (!free_block.defined() || free_block.numel() < block.numel()) {
+  tensor::Pages block = std::move(free_block);
+  if (block.size() >= bytes) {
+    return block;
+  }
+  block = tensor::Pages();  // its pages go before new ones come
+  // A batch that is a little longer than the longest so far shall find room.
+  return tensor::Pages(static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(bytes))));
+}
+
+void give_block(tensor::Pages block) {
+  const std::lock_guard lock(block_mutex);
+  if (free_block.size() < block.size()) {
     free_block = std::move(block);
   }
 }

@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "attune/model/decoder.h"
+#include "attune/tensor/pages.h"
 
 namespace attune::model {
 
@@ -68,14 +69,6 @@ struct KeptLayer {
   std::array<T*, kProjections> inner = {};  ///< [rows, R] of each adapter, scaled
 };
 
-/// @param ranks  of the adapters; 0: there is none.
-template <class T, class K>
-KeptLayer<T, K> take_layer(Layout& memory,
-                           const DecoderShape& shape,
-                           const std::array<int64_t, kProjections>& ranks,
-                           int64_t N,
-                           int64_t M);
-
 /// What is under way in either pass.
 template <class T>
 struct Work {
@@ -96,20 +89,38 @@ struct Work {
   T* slope = nullptr;        ///< [R, widest] a gradient of an adapter
 };
 
-struct WorkNeeds {
-  bool backward = false;
-  bool dropout = false;
+/// What decides the block's size.
+struct TrunkNeeds {
+  int64_t N = 0;
+  int64_t U = 0;           ///< Wanted rows.
+  int64_t lowest = 0;      ///< The lowest layer that holds a trained number; -1: the embedding does.
+  bool trains = false;     ///< A backward pass will come,
+  bool recompute = false;  ///< which runs the layers again.
   bool narrow = false;     ///< Operands in bf16.
-  bool wide_gate = false;  ///< Slopes of gate and up in T as well, for what is trained there.
-  int64_t rank = 0;  ///< The largest of an adapter.
+  bool rounds = false;     ///< What only the backward pass reads is kept in bf16.
+  bool dropout = false;
+  bool wide_gate = false;  ///< Something is trained that needs slopes of gate and up in T.
+  std::vector<std::array<int64_t, kProjections>> ranks = {};  ///< Of each layer's adapters.
 };
 
-template <class T>
-Work<T> take_work(Layout& memory, const DecoderShape& shape, int64_t N, const WorkNeeds& needs);
+/// Everything of one pass, in its place.
+template <class T, class K>
+struct TrunkLayout {
+  Work<T> work = {};
+  T* last_UD = nullptr;                      ///< What the last norm reads.
+  T* rstd_last = nullptr;                    ///< [U]
+  std::vector<KeptLayer<T, K>> slots = {};   ///< One, or one for each layer from `lowest` on.
+  std::vector<T*> inputs = {};               ///< Of each layer, where layers run again.
+};
+template <class T, class K>
+TrunkLayout<T, K> lay_out(Layout& memory, const DecoderShape& shape, const TrunkNeeds& needs);
+
+/// Bytes of the block, with numbers in f32.
+int64_t trunk_bytes(const DecoderShape& shape, const TrunkNeeds& needs);
 
 /// A block of `bytes` or more that no batch uses; blocks come back and are handed out again, and of
-/// several that are free only the largest is kept.
-at::Tensor take_block(int64_t bytes);
-void give_block(at::Tensor block);
+/// several that are free only the largest is kept. Pages that were never touched take no memory.
+tensor::Pages take_block(int64_t bytes);
+void give_block(tensor::Pages block);
 
 }  // namespace attune::model

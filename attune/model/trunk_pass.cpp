@@ -85,53 +85,34 @@ TrunkPass<T, K>::TrunkPass(const Decoder& model,
 
 template <class T, class K>
 TrunkPass<T, K>::~TrunkPass() {
-  if (block_.defined()) {
-    give_block(std::move(block_));
-  }
+  give_block(std::move(block_));
 }
 
 template <class T, class K>
-int64_t TrunkPass<T, K>::lay_out(Layout memory) {
-  const int64_t L = shape_.layers;
-  const int64_t first = std::max<int64_t>(lowest_, 0);
-  using Ranks = std::array<int64_t, kProjections>;
-  std::vector<Ranks> ranks(static_cast<size_t>(L));
-  Ranks largest{};
-  WorkNeeds needs{.backward = trains_, .narrow = narrow_ != tensor::Narrow::kNone};
-  for (int64_t i = 0; i < L; ++i) {
+TrunkNeeds TrunkPass<T, K>::needs() const {
+  TrunkNeeds needs{.N = N_,
+                   .U = U_,
+                   .lowest = lowest_,
+                   .trains = trains_,
+                   .recompute = recompute_,
+                   .narrow = narrow_ != tensor::Narrow::kNone,
+                   .rounds = kRounds};
+  for (int64_t i = 0; i < shape_.layers; ++i) {
+    auto& ranks = needs.ranks.emplace_back();
     for (size_t p = 0; p < kProjections; ++p) {
       const TrunkAdapter<T>& a = adapter(i, static_cast<Projection>(p));
-      ranks[static_cast<size_t>(i)][p] = a.R;
-      largest[p] = std::max(largest[p], a.R);
-      needs.rank = std::max(needs.rank, a.R);
+      ranks[p] = a.R;
       needs.dropout = needs.dropout || a.dropout > 0;
     }
     needs.wide_gate = needs.wide_gate || trained(i, kGate) || trained(i, kUp);
   }
-  work_ = take_work<T>(memory, shape_, N_, needs);
-  last_UD_ = memory.take<T>(U_ * shape_.width);
-  rstd_last_ = memory.take<T>(U_);
-  slots_.clear();
-  inputs_.clear();
-  if (trains_ && !recompute_ && first < L) {
-    for (int64_t i = first; i < L; ++i) {
-      // Layers below the first one that is kept use its slot, so it has room for any.
-      const int64_t M = i == first ? N_ : rows_of(i);
-      slots_.push_back(take_layer<T, K>(memory, shape_, ranks[static_cast<size_t>(i)], N_, M));
-    }
-  } else {
-    slots_.push_back(take_layer<T, K>(memory, shape_, largest, N_, N_));
-    for (int64_t i = 0; i < L && recompute_; ++i) {
-      inputs_.push_back(i < first ? nullptr : memory.take<T>(N_ * shape_.width));
-    }
-  }
-  return memory.used();
+  return needs;
 }
 
 template <class T, class K>
 KeptLayer<T, K>& TrunkPass<T, K>::slot(int64_t index) {
-  const auto first = static_cast<int64_t>(shape_.layers) - static_cast<int64_t>(slots_.size());
-  return slots_[static_cast<size_t>(slots_.size() == 1 ? 0 : std::max<int64_t>(index - first, 0))];
+  const auto first = static_cast<int64_t>(shape_.layers) - static_cast<int64_t>(memory_.slots.size());
+  return memory_.slots[static_cast<size_t>(memory_.slots.size() == 1 ? 0 : std::max<int64_t>(index - first, 0))];
 }
 
 template <class T, class K>

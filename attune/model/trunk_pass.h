@@ -82,9 +82,6 @@ class TrunkPass : public AnyTrunkPass {
   at::Tensor forward() override;
   void backward(const at::Tensor& slope_UD) override;
 
-  /// Lays everything out in `memory`; returns the bytes.
-  int64_t lay_out(Layout memory);
-
  private:
   using Kept = KeptLayer<T, K>;
   using Sum = std::vector<tensor::Summand>;
@@ -137,6 +134,7 @@ class TrunkPass : public AnyTrunkPass {
   /// x as an operand: itself, or rounded into work_.narrow, `offset` numbers a row from its start.
   tensor::Rows operand(const T* x, int64_t rows, int64_t width, bool narrow, int64_t offset = 0);
   [[nodiscard]] bool narrows(int64_t rows, const at::Tensor& weight, bool backward) const;
+  [[nodiscard]] TrunkNeeds needs() const;
   [[nodiscard]] int64_t rows_of(int64_t index) const;
   /// Of the rows that projection p reads. @throws InternalError if the pass has none.
   [[nodiscard]] const int64_t* row_keys(int64_t index, Projection p) const;
@@ -163,12 +161,9 @@ class TrunkPass : public AnyTrunkPass {
   nn::AttentionPlan plan_;
   std::vector<std::array<TrunkAdapter<T>, kProjections>> adapters_;
 
-  at::Tensor block_;
-  std::vector<Kept> slots_;
-  std::vector<T*> inputs_;  // of each layer, when layers run again
-  T* last_UD_ = nullptr;    // what the last norm reads
-  T* rstd_last_ = nullptr;
-  Work<T> work_;
+  tensor::Pages block_;
+  TrunkLayout<T, K> memory_;
+  Work<T>& work_ = memory_.work;
 };
 
 }  // namespace attune::model

@@ -17,6 +17,7 @@
 #include "attune/core/error.h"
 #include "attune/core/file.h"
 #include "attune/tensor/gemm.h"
+#include "attune/tensor/tiles.h"
 
 namespace attune::train {
 namespace {
@@ -52,7 +53,9 @@ std::vector<ProductRate> measure_products() {
                      .out = out,
                      .mkl = tensor::measure_gemm(tensor::GemmKernel::kMkl, rows, in, out),
                      .onednn = tensor::measure_gemm(tensor::GemmKernel::kOneDnn, rows, in, out),
-                     .bf16 = bf16_rate(rows, in, out)});
+                     .bf16 = bf16_rate(rows, in, out),
+                     .tiles = tensor::measure_tiles(rows, in, out, at::kFloat),
+                     .tiles_bf16 = tensor::measure_tiles(rows, in, out, at::kBFloat16)});
   }
   return rates;
 }
@@ -229,6 +232,9 @@ Diagnosis diagnose(const fs::path& folder) {
   found.mkl = at::get_mkl_version();
   found.onednn = at::get_mkldnn_version();
   found.products = measure_products();
+  const auto& [rows, in, out] = kShapes[0];
+  found.gemm = tensor::text_of(
+      tensor::choose_products(tensor::choose_gemm_kernel(rows, in, out), "auto"));
   found.one_thread = one_thread_rate(found.machine.cores);
   found.folder = look_at(folder);
   found.libraries = loaded_libraries();

@@ -18,7 +18,9 @@ struct ProductRate {
   int64_t out = 0;
   double mkl = 0;     ///< f32 by MKL.
   double onednn = 0;  ///< f32 by oneDNN.
-  double bf16 = 0;    ///< bf16 numbers, f32 sums.
+  double bf16 = 0;    ///< bf16 numbers, f32 sums, by LibTorch.
+  double tiles = 0;       ///< f32 tile by tile, as the layers by hand do it.
+  double tiles_bf16 = 0;  ///< The same of bf16 numbers, conversions included; 0: cannot.
 };
 
 /// A folder that a run would write to.
@@ -41,6 +43,7 @@ struct Diagnosis {
   std::string mkl;                        ///< Versions, as the libraries name themselves.
   std::string onednn;
   std::vector<ProductRate> products;
+  std::string gemm;       ///< What a run with `model.precision: auto` takes, as the run says it.
   double one_thread = 0;  ///< Rate of the first product on one thread, the better kernel.
   FolderState folder;
   /// Shared libraries that do the work, by file name, with the path that was loaded.

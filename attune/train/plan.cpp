@@ -18,6 +18,36 @@ double seconds_of(const PlanInput& in, double forward_flops, const Rates& rates)
   return forward_flops * 1e-9 * (forward / rates.forward + backward / rates.backward);
 }
 
+// What LibTorch's operators keep, and what is alive while a layer runs backward.
+int64_t tape_bytes(const model::DecoderShape& s, const PlanInput& in) {
+  const int64_t query = s.heads * s.head_dim;
+  const int64_t key = s.kv_heads * s.head_dim;
+  // What one token keeps of one layer: two rows of the residual stream, rotated queries and keys,
+  // values, attention's result, the two inputs of the gate, and the inputs of trained products.
+  const int64_t kept = 2 * s.width + 2 * query + 2 * key + s.heads + 2 + 2 * s.feed_forward +
+                       in.trained_inputs + in.adapted_width;
+  const int64_t layers = in.recompute ? 1 : s.layers;
+  const int64_t inputs = in.recompute ? s.layers * s.width : 0;
+  const int64_t passing = 4 * s.feed_forward + 6 * s.width;
+  return in.tokens * (kept * layers + inputs + passing) * kFloat;
+}
+
+model::TrunkNeeds trunk_needs(const model::DecoderShape& s, const PlanInput& in) {
+  const bool narrow = in.products.narrow != tensor::Narrow::kNone;
+  model::TrunkNeeds needs{.N = in.tokens,
+                          .U = in.scored,
+                          .lowest = in.full ? -1 : 0,
+                          .trains = true,
+                          .recompute = in.recompute,
+                          .narrow = narrow,
+                          .rounds = narrow,
+                          .dropout = in.dropout,
+                          .wide_gate = in.full || in.ranks[model::kGate] > 0 ||
+                                       in.ranks[model::kUp] > 0};
+  needs.ranks.assign(static_cast<size_t>(s.layers), in.ranks);
+  return needs;
+}
+
 }  // namespace
 
 int64_t linear_weights(const model::DecoderShape& s) {
@@ -33,32 +63,27 @@ int64_t all_weights(const model::DecoderShape& s) {
 }
 
 std::vector<MemoryPart> memory_plan(const model::DecoderShape& s, const PlanInput& in) {
-  const int64_t query = s.heads * s.head_dim;
-  const int64_t key = s.kv_heads * s.head_dim;
-  // What one token keeps of one layer: two rows of the residual stream, rotated queries and keys,
-  // values, attention's result, the two inputs of the gate, and the inputs of trained products.
-  const int64_t kept = 2 * s.width + 2 * query + 2 * key + s.heads + 2 + 2 * s.feed_forward +
-                       in.trained_inputs + in.adapted_width;
-  const int64_t layers = in.recompute ? 1 : s.layers;
-  const int64_t inputs = in.recompute ? s.layers * s.width : 0;
-  const int64_t passing = 4 * s.feed_forward + 6 * s.width;  // alive while a layer runs backward
-  const int64_t base = all_weights(s);
-  const int64_t activations = in.tokens * (kept * layers + inputs + passing) * kFloat;
-  std::vector<MemoryPart> parts{{"weights", base * in.weight_bytes}};
-  if (in.full) {
-    // Gradients come as activations go; the table's own comes first.
-    const int64_t table = s.vocabulary * s.width * kFloat;
-    parts.push_back({"optimizer", in.trained * kFloat * 2});
-    parts.push_back(
-        {"activations and gradients", std::max(activations + table, in.trained * kFloat)});
-  } else {
+  const int64_t table = s.vocabulary * s.width * kFloat;
+  const int64_t activations =
+      in.products.tiles ? model::trunk_bytes(s, trunk_needs(s, in)) : tape_bytes(s, in);
+  std::vector<MemoryPart> parts{{"weights", all_weights(s) * in.weight_bytes}};
+  if (!in.full) {
     parts.push_back({"adapter, its gradients and optimizer", in.trained * kFloat * 4});
     parts.push_back({"activations", activations});
+  } else {
+    parts.push_back({"optimizer", in.trained * kFloat * 2});
+    if (in.products.tiles) {
+      parts.push_back({"gradients", in.trained * kFloat});
+      parts.push_back({"activations", activations});
+    } else {  // gradients come as activations go; the table's own comes first
+      parts.push_back(
+          {"activations and gradients", std::max(activations + table, in.trained * kFloat)});
+    }
   }
   const std::vector<MemoryPart> rest{
       {"head",
        (in.head_tiles * kTileRows * s.vocabulary + in.scored * 4 * s.width) * kFloat +
-           (in.weight_bytes < kFloat ? s.vocabulary * s.width * kFloat : 0)},
+           (in.weight_bytes < kFloat ? table : 0)},
       {"program", kProcess}};
   parts.insert(parts.end(), rest.begin(), rest.end());
   if (in.reference_bytes > 0) {
@@ -105,7 +130,7 @@ double step_seconds(const model::DecoderShape& s,
 }
 
 int64_t auto_tokens(const model::DecoderShape& shape, PlanInput input, int64_t memory_bytes) {
-  int64_t tokens = 2048;
+  int64_t tokens = input.products.tiles ? 1024 : 2048;
   for (; tokens > 256; tokens /= 2) {
     input.tokens = tokens;
     input.scored = tokens;

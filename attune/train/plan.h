@@ -1,11 +1,13 @@
 // Memory and arithmetic of a run, computed from shapes before anything is loaded.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "attune/model/decoder.h"
+#include "attune/model/trunk_memory.h"
 #include "attune/tensor/gemm.h"
 #include "attune/train/memory_part.h"
 #include "attune/train/rates.h"
@@ -23,6 +25,9 @@ struct PlanInput {
   int64_t head_tiles = 1;       ///< Tiles of logits that are alive at once.
   int64_t adapted_width = 0;    ///< Sum over a layer's adapters of their rank.
   int64_t trained_inputs = 0;   ///< Width of the inputs that a layer's trained products keep.
+  std::array<int64_t, model::kProjections> ranks = {};  ///< Of a layer's adapters.
+  bool dropout = false;                                 ///< Of their inputs.
+  tensor::Products products = {};                       ///< How products are computed.
   int64_t tokens = 0;           ///< Packed tokens of the largest micro-batch.
   int64_t scored = 0;           ///< Scored rows of the largest micro-batch.
   int64_t file_bytes = 0;       ///< Of the model's files, which stay mapped.
@@ -68,7 +73,8 @@ double step_seconds(const model::DecoderShape& shape,
 /// What a step reaches of the measured rate of matrix products.
 inline constexpr double kEfficiency = 0.7;
 
-/// The token budget of a micro-batch when the run file says auto: 2048, halved until the plan fits
+/// The token budget of a micro-batch when the run file says auto: 1024, from where on products do not
+/// get faster (2048 where the trunk runs on the tape), halved until the plan fits
 /// into 60 % of `memory_bytes`, never below 256.
 int64_t auto_tokens(const model::DecoderShape& shape, PlanInput input, int64_t memory_bytes);
 

@@ -42,11 +42,12 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 RunResult Run::go() {
   try {
     open();
-    choose_budget();
     if (progress_.finished) {
+      choose_budget();
       return finish(Ending::kAlreadyFinished);
     }
     choose_kernel();
+    choose_budget();
     open_policy();
     announce();
     tell_noise();

@@ -170,6 +170,7 @@ void Run::choose_kernel() {
 
 void Run::choose_budget() {
   plan_ = plan_input(options_, source_.shape);
+  plan_.products = tensor::products_of(progress_.gemm);
   if (options_.batch.tokens) {
     progress_.batch_tokens = *options_.batch.tokens;
   } else if (!resumed_from_) {

@@ -120,6 +120,10 @@ RunPlan plan_run(const RunOptions& options, Watcher& watcher) {
   if (run.train.max_steps > 0) {
     plan.steps = std::min(plan.steps, run.train.max_steps);
   }
+  const tensor::GemmChoice gemm =
+      tensor::remembered_gemm_kernel(tensor::kernel_memory_file(), 1024, s.width, s.feed_forward);
+  const tensor::Products products = tensor::choose_products(gemm, run.model.precision);
+  input.products = products;
   plan.batch_tokens =
       run.batch.tokens ? *run.batch.tokens : auto_tokens(s, input, plan.machine.memory_bytes);
   const Load load = training_load(data, sampler, plan.steps, plan.batch_tokens);
@@ -130,9 +134,6 @@ RunPlan plan_run(const RunOptions& options, Watcher& watcher) {
   plan.memory = memory_plan(s, input);
   plan.memory_bytes = total_bytes(plan.memory);
 
-  const tensor::GemmChoice gemm =
-      tensor::remembered_gemm_kernel(tensor::kernel_memory_file(), 1024, s.width, s.feed_forward);
-  const tensor::Products products = tensor::choose_products(gemm, run.model.precision);
   plan.gemm = tensor::text_of(products);
   plan.rates = rates_of(gemm, products);
   plan.efficiency = kEfficiency;

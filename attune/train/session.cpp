@@ -246,8 +246,13 @@ PlanInput plan_input(const RunOptions& run, const model::DecoderShape& shape) {
   const auto& named = run.adapter.targets;
   const bool all = input.full || std::find(named.begin(), named.end(), "all-linear") != named.end();
   std::set<char> inputs;  // q, k and v read one row; gate and up read one
+  input.dropout = !input.full && run.adapter.dropout > 0;
   for (const std::string& target : all ? kAll : named) {
     const auto [in, out] = widths(shape, target);
+    const auto place = std::find(kAll.begin(), kAll.end(), target) - kAll.begin();
+    if (!input.full && place < model::kProjections) {
+      input.ranks[static_cast<size_t>(place)] = run.adapter.rank;
+    }
     input.trained += shape.layers * run.adapter.rank * (in + out);
     input.adapted_width += run.adapter.rank;
     if (moves && reference.kind == "base") {
