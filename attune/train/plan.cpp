@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "attune/nn/head_chunks.h"
+
 namespace attune::train {
 namespace {
 
@@ -80,10 +82,12 @@ std::vector<MemoryPart> memory_plan(const model::DecoderShape& s, const PlanInpu
           {"activations and gradients", std::max(activations + table, in.trained * kFloat)});
     }
   }
+  const int64_t divergence = in.head_tiles * kTileRows * s.vocabulary * kFloat +
+                             (in.head_tiles > 0 && in.weight_bytes < kFloat ? table : 0);
+  const int64_t slope = in.full ? table : 0;  // of the output embedding, before it is added
   const std::vector<MemoryPart> rest{
       {"head",
-       (in.head_tiles * kTileRows * s.vocabulary + in.scored * 4 * s.width) * kFloat +
-           (in.weight_bytes < kFloat ? table : 0)},
+       nn::head_bytes(in.scored) + in.scored * 4 * s.width * kFloat + divergence + slope},
       {"program", kProcess}};
   parts.insert(parts.end(), rest.begin(), rest.end());
   if (in.reference_bytes > 0) {

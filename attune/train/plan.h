@@ -22,7 +22,7 @@ struct PlanInput {
   bool recompute = false;       ///< Layers run again in the backward pass.
   int64_t references = 0;       ///< Models that run as the reference in every step.
   int64_t reference_bytes = 0;  ///< What of them is in memory beside the policy.
-  int64_t head_tiles = 1;       ///< Tiles of logits that are alive at once.
+  int64_t head_tiles = 0;       ///< Tiles of whole logits that a divergence has alive at once.
   int64_t adapted_width = 0;    ///< Sum over a layer's adapters of their rank.
   int64_t trained_inputs = 0;   ///< Width of the inputs that a layer's trained products keep.
   std::array<int64_t, model::kProjections> ranks = {};  ///< Of a layer's adapters.

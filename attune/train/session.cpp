@@ -240,7 +240,7 @@ PlanInput plan_input(const RunOptions& run, const model::DecoderShape& shape) {
   input.references = reference.kind == "base" ? 1 : others;
   input.reference_bytes = others * all_weights(shape) * (moves ? kMovedBytes : input.weight_bytes);
   const objective::Needs needs = objective::Objective(run.objective).needs();
-  input.head_tiles = 1 + (needs.concentration ? 1 : 0) + (needs.divergence ? 3 : 0);
+  input.head_tiles = needs.divergence ? 3 : 0;
   static const std::vector<std::string> kAll{
       "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
   const auto& named = run.adapter.targets;

@@ -1,9 +1,13 @@
 #include "attune/nn/logp_head.h"
 
+#include <cmath>
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/softmax.h>
+
+#include "attune/tensor/gemm.h"
 
 #include "tests/nn/compare.h"
 
@@ -46,6 +50,64 @@ TEST_P(LogpHead, EqualsLogSoftmaxOfTheWholeLogits) {
     expect_same(ours, plain, {normal({31, C}, 3).t(), w_VD}, {true, false});
     expect_same(ours, plain, {normal({31, C}, 3).t(), w_VD}, {true, true});
   }
+}
+
+// One chunk of 2016 words, and two and a rest, with an odd number of words in it.
+TEST_P(LogpHead, PassesOverTheVocabularyInChunks) {
+  for (const int64_t V : {2016, 4099}) {
+    SCOPED_TRACE(V);
+    const at::Tensor label_C = labels(41, V);
+    const auto ours = [&](const tests::Inputs& in) { return label_logps(in[0], in[1], label_C); };
+    const auto plain = [&](const tests::Inputs& in) {
+      return at::log_softmax(in[0].matmul(in[1].t()), -1)
+          .gather(1, label_C.unsqueeze(1))
+          .squeeze(1)
+          .to(at::kDouble);
+    };
+    const at::Tensor w_VD = normal({V, 31}, 2);
+    expect_same(ours, plain, {normal({41, 31}, 1), w_VD}, {true, false});
+    expect_same(ours, plain, {normal({41, 31}, 1), w_VD}, {true, true});
+    // Logits that grow from chunk to chunk scale everything before down to nothing.
+    at::Tensor steep_VD = w_VD.clone();
+    steep_VD.narrow(0, V - 5, 5).mul_(60);
+    expect_same(ours, plain, {normal({41, 31}, 1), steep_VD}, {true, false});
+  }
+}
+
+TEST_P(LogpHead, TheTapesProductsGiveTheSame) {
+  const at::Tensor label_C = labels(41, 4099);
+  const at::Tensor w_VD = normal({4099, 31}, 2);
+  const auto ours = [&](const tests::Inputs& in) { return label_logps(in[0], in[1], label_C); };
+  const auto tape = [&](const tests::Inputs& in) {
+    tensor::set_hand_written_trunk(false);
+    const at::Tensor logp_C = label_logps(in[0], in[1], label_C);
+    tensor::set_hand_written_trunk(true);
+    return logp_C;
+  };
+  expect_same(ours, tape, {normal({41, 31}, 1), w_VD}, {true, false});
+  expect_same(ours, tape, {normal({41, 31}, 1), w_VD}, {true, true});
+}
+
+TEST(NarrowHead, KeepsTheValuesAndTheSlopesDirection) {
+  const at::Tensor w_VD = normal({4099, 64}, 2, at::kFloat);
+  const at::Tensor label_C = tests::whole_numbers(std::vector<int64_t>(41, 4000));
+  const auto run = [&](tensor::Narrow narrow) {
+    tensor::set_narrow_products(narrow);
+    const at::Tensor h_CD = 0.3 * normal({41, 64}, 1, at::kFloat);
+    h_CD.set_requires_grad(true);
+    const at::Tensor logp_C = label_logps(h_CD, w_VD, label_C);
+    logp_C.sum().backward();
+    tensor::set_narrow_products(tensor::Narrow::kNone);
+    return std::pair(logp_C.detach(), h_CD.grad().to(at::kDouble));
+  };
+  const auto [exact, slope] = run(tensor::Narrow::kNone);
+  const auto [same, rounded] = run(tensor::Narrow::kBackward);
+  EXPECT_TRUE(tests::same_bits(exact, same));
+  EXPECT_FALSE(tests::same_bits(slope, rounded));
+  EXPECT_GT((slope * rounded).sum().item<double>() /
+                std::sqrt(slope.square().sum().item<double>() *
+                          rounded.square().sum().item<double>()),
+            0.9999);
 }
 
 TEST_P(LogpHead, WidensAFrozenBf16Weight) {
