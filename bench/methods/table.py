@@ -103,7 +103,7 @@ def score_drawn(attune, model, folder, adapter):
 
 
 def scores(attune, model, rows, *flags):
-    out = run(attune, "score", model, rows, "--log=quiet", *flags)
+    out = run(attune, "score", model, rows, "--log=quiet", f"--cache_dir={rows.parent}/cache", *flags)
     return [json.loads(line) for line in out.splitlines()]
 
 
