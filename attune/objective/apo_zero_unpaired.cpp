@@ -9,8 +9,8 @@ namespace attune::objective {
 
 TermOutput loss(const TermInput& in, const ApoZeroUnpairedOptions& options) {
   const at::Tensor reward_S = options.beta * log_ratio(in);
-  return {.loss_I = by_label(options.desirable_weight * at::sigmoid(-reward_S),
-                             options.undesirable_weight * at::sigmoid(reward_S),
+  return {.loss_I = by_label(options.weights.desirable * at::sigmoid(-reward_S),
+                             options.weights.undesirable * at::sigmoid(reward_S),
                              in),
           .reward_S = reward_S.detach()};
 }

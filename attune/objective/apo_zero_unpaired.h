@@ -2,8 +2,8 @@
 
 #include <string_view>
 
-#include "attune/core/error.h"
 #include "attune/core/field.h"
+#include "attune/objective/label_weights.h"
 #include "attune/objective/needs.h"
 
 namespace attune::objective {
@@ -28,27 +28,18 @@ struct ApoZeroUnpairedOptions {
       "beta 0.1, lr 2e-7 to 1e-6; for data that is better than the model";
   static constexpr Needs kNeeds{.unit = Unit::kLabel};
 
-  double beta = 0.1;              ///< Pull towards the reference, above 0.
-  double desirable_weight = 1;    ///< Factor of desirable completions, 0 or more.
-  double undesirable_weight = 1;  ///< Factor of undesirable completions, 0 or more.
+  double beta = 0.1;          ///< Pull towards the reference, above 0.
+  LabelWeights weights = {};  ///< Of desirable and undesirable completions.
 
   /// @throws Error if nothing has a weight.
   void check_together() const {
-    check(desirable_weight > 0 || undesirable_weight > 0,
-          "apo_zero_unpaired.desirable_weight and apo_zero_unpaired.undesirable_weight are both 0: "
-          "there is nothing to learn. "
-          "Set one of them above 0");
+    weights.check_any(kKind);
   }
 
   template <class Visitor>
   void fields(Visitor&& field) {
     field("beta", beta, {.help = "pull towards the reference", .above = 0});
-    field("desirable_weight",
-          desirable_weight,
-          {.help = "factor of the desirable completions' loss", .at_least = 0});
-    field("undesirable_weight",
-          undesirable_weight,
-          {.help = "factor of the undesirable completions' loss", .at_least = 0});
+    weights.fields(field);
   }
 };
 

@@ -34,6 +34,11 @@ struct BcoUnpairedOptions {
   double beta = 0.1;      ///< Pull towards the reference, above 0.
   double momentum = 0.9;  ///< How much of the running means stays each step, in [0, 1).
 
+  /// The shift is of the steps so far.
+  [[nodiscard]] static bool moves() {
+    return true;
+  }
+
   template <class Visitor>
   void fields(Visitor&& field) {
     field("beta", beta, {.help = "pull towards the reference; the paper uses 0.01", .above = 0});

@@ -37,6 +37,11 @@ struct BetaDpoOptions {
   double filter = 0.2;    ///< Share of the pairs that is left out, in [0, 1).
   double momentum = 0.9;  ///< Share of the old in the moving averages, in [0, 1).
 
+  /// The usual margins are of the steps so far.
+  [[nodiscard]] static bool moves() {
+    return true;
+  }
+
   template <class Visitor>
   void fields(Visitor&& field) {
     field("beta",

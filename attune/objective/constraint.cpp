@@ -5,6 +5,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/clamp.h>
+#include <ATen/ops/clamp_min.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/masked_fill.h>
@@ -25,17 +26,32 @@ struct Candidates {
   at::Tensor any_P;   // bool: the prompt has one
 };
 
-Candidates candidates_of(const TermInput& in, const std::string& column) {
-  const at::Tensor& given_S = in.feedback.values.at(column);
-  const at::Tensor& group_S = in.feedback.group_S;
-  check(given_S.dim() == 1 && given_S.size(0) == group_S.size(0),
+// What each completion costs; NaN: not said.
+at::Tensor cost_of(const TermInput& in, const ConstraintOptions& options) {
+  const at::Tensor& count_S = in.policy.count_S;
+  const auto limit = static_cast<double>(options.limit);
+  if (options.rule == "tokens") {
+    return count_S / limit;
+  }
+  if (options.rule == "tokens_over") {
+    return at::clamp_min(count_S - limit, 0) / count_S;
+  }
+  const at::Tensor& given_S = in.feedback.values.at(options.column);
+  const int64_t S = in.feedback.group_S.size(0);
+  check(given_S.dim() == 1 && given_S.size(0) == S,
         "constraint: values \"{}\" must have {} entries, got {}",
-        column,
-        group_S.size(0),
+        options.column,
+        S,
         given_S.numel());
+  return given_S;
+}
+
+Candidates candidates_of(const TermInput& in, const ConstraintOptions& options) {
+  const at::Tensor given_S = cost_of(in, options);
+  const at::Tensor& group_S = in.feedback.group_S;
   const at::Tensor group_P = group_S.index_select(0, in.feedback.pairs.winner_P);
-  const at::Tensor costed_PS =
-      (group_P.unsqueeze(1) == group_S.unsqueeze(0)) & ~at::isnan(given_S).unsqueeze(0);
+  const at::Tensor has_S = ~at::isnan(given_S) & ~in.feedback.mismatched_S;
+  const at::Tensor costed_PS = (group_P.unsqueeze(1) == group_S.unsqueeze(0)) & has_S.unsqueeze(0);
   const at::Tensor any_P = costed_PS.any(1);
   return {.cost_S = at::nan_to_num(given_S, 0.0),
           .of_PS = costed_PS | ~any_P.unsqueeze(1),
@@ -74,7 +90,7 @@ at::Tensor expected_cost(const Candidates& of,
 }  // namespace
 
 TermOutput loss(const TermInput& in, const ConstraintOptions& options) {
-  const Candidates candidates = candidates_of(in, options.column);
+  const Candidates candidates = candidates_of(in, options);
   const at::Tensor expected_P = expected_cost(candidates, in, options);
   const double dual =
       in.state != nullptr && in.state->contains("dual") ? in.state->at("dual") : options.dual_start;

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "attune/core/error.h"
 #include "attune/core/field.h"
 #include "attune/objective/needs.h"
 
@@ -14,7 +16,9 @@ struct TermOutput;
 
 /// A budget for what completions cost, kept by a multiplier that grows while it is passed.
 ///
-///   c    = values[column], of the completions of a prompt that have one        [S]
+///   c    = values[column]              rule none: of the completions that have one    [S]
+///        = n / limit                   rule tokens: n is the completion's tokens
+///        = max(0, n - limit) / n       rule tokens_over: the share of them past the limit
 ///   E    = sum_k q_k c_k over the completions of the comparison's prompt       [P]
 ///   loss = dual (E - budget)                                                   [P]
 ///   dual <- max(0, dual + dual_lr (sum_i w_i (E_i - budget) / sum_i w_i))    after each step of
@@ -49,6 +53,8 @@ struct ConstraintOptions {
   static constexpr bool kNoSignAtZero = true;  // costs, not preferences, say what goes down
 
   std::string column = "cost";      ///< Of data.values: what each completion costs.
+  std::string rule = "none";        ///< none, tokens or tokens_over, in place of the column.
+  int64_t limit = 0;                ///< Tokens that the rule measures by, 1 or more; 0 without.
   double budget = 0;                ///< The expected cost that is allowed.
   std::string form = "off_policy";  ///< off_policy, relaxed or score_function.
   double dual_lr = 0.1;             ///< Step of the dual variable, 0 or more; 0: it is fixed.
@@ -56,12 +62,40 @@ struct ConstraintOptions {
   double clip = 2;                  ///< off_policy: largest |h| that counts, nats, above 0.
 
   [[nodiscard]] std::vector<std::string> columns() const {
-    return {column};
+    return rule == "none" ? std::vector<std::string>{column} : std::vector<std::string>{};
+  }
+
+  /// Whether the dual variable changes from step to step.
+  [[nodiscard]] bool moves() const {
+    return dual_lr > 0;
+  }
+
+  /// @throws Error if a rule lacks its limit, or what is set has no meaning beside the rule.
+  void check_together() const {
+    check(rule == "none" || limit > 0,
+          "constraint.rule {} counts tokens by constraint.limit, which is 0. Set it to 1 or more",
+          rule);
+    check(rule != "none" || limit == 0,
+          "constraint.limit {} has no meaning with constraint.rule none. Remove it, or set rule: "
+          "tokens or tokens_over",
+          limit);
+    check(rule == "none" || column == ConstraintOptions().column,
+          "constraint.column {} is not read with constraint.rule {}. Remove one of them",
+          column,
+          rule);
   }
 
   template <class Visitor>
   void fields(Visitor&& field) {
     field("column", column, {.help = "column of data.values with each completion's cost"});
+    field("rule",
+          rule,
+          {.help = "a cost without a column: tokens / limit, or with tokens_over the share of "
+                   "tokens past the limit",
+           .one_of = {"none", "tokens", "tokens_over"}});
+    field("limit",
+          limit,
+          {.help = "tokens that the rule measures by", .at_least = 0, .at_most = 1000000000});
     field("budget",
           budget,
           {.help = "the expected cost that is allowed", .at_least = -1e9, .at_most = 1e9});

@@ -130,6 +130,20 @@ inline void check_together(const TermOptions& term) {
       term.options);
 }
 
+/// Whether the loss of the same log-probs changes from step to step, by numbers that the term
+/// carries: losses of two steps are then of two functions.
+inline bool moves(const TermOptions& term) {
+  return std::visit(
+      [](const auto& own) {
+        if constexpr (requires { own.moves(); }) {
+          return own.moves();
+        } else {
+          return false;
+        }
+      },
+      term.options);
+}
+
 /// The columns of data.values that a term reads.
 inline std::vector<std::string> columns_of(const TermOptions& term) {
   return std::visit(

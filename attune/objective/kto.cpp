@@ -34,8 +34,8 @@ TermOutput loss(const TermInput& in, const KtoOptions& options) {
   const at::Tensor h_S = log_ratio(in);
   const double kl = estimate(h_S.detach(), in);
   const at::Tensor z_S = options.beta * (h_S - kl);
-  return {.loss_I = by_label(options.desirable_weight * at::sigmoid(-z_S),
-                             options.undesirable_weight * at::sigmoid(z_S),
+  return {.loss_I = by_label(options.weights.desirable * at::sigmoid(-z_S),
+                             options.weights.undesirable * at::sigmoid(z_S),
                              in),
           .reward_S = (options.beta * h_S).detach(),
           .figures = {{"kl", kl}}};

@@ -20,7 +20,7 @@ struct Needs {
   bool concentration = false;  ///< log sum_v pi(v)^2 at each token.
   bool scores = false;         ///< A score for each completion.
   bool mismatched = false;     ///< Completions of other prompts, for KTO's estimate of the KL.
-  bool groups = false;         ///< Which completions share a prompt.
+  bool groups = false;         ///< Which completions share a prompt, and which are of another.
   bool whole_step = false;  ///< Couples its items: sees a whole step at once, and may hold state.
 };
 

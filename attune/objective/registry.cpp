@@ -36,10 +36,11 @@ TermInput shown(const TermInput& in, const Term& term, TermState* state) {
   keep(label, in.feedback.label_S, out.feedback.label_S);
   keep(label, in.feedback.label_weight_S, out.feedback.label_weight_S);
   keep(group, in.feedback.rank_S, out.feedback.rank_S);
-  keep(group || needs.mismatched || needs.groups, in.feedback.group_S, out.feedback.group_S);
+  const bool prompts = needs.mismatched || needs.groups;
+  keep(group || prompts, in.feedback.group_S, out.feedback.group_S);
   keep(group, in.feedback.group_weight_G, out.feedback.group_weight_G);
   keep(needs.scores, in.feedback.score_S, out.feedback.score_S);
-  keep(needs.mismatched, in.feedback.mismatched_S, out.feedback.mismatched_S);
+  keep(prompts, in.feedback.mismatched_S, out.feedback.mismatched_S);
   keep(tokens, in.feedback.sequence_C, out.feedback.sequence_C);
   for (const std::string& column : term.columns) {
     const auto at = in.feedback.values.find(column);
@@ -50,6 +51,17 @@ TermInput shown(const TermInput& in, const Term& term, TermState* state) {
     out.feedback.values.insert(*at);
   }
   return out;
+}
+
+// Several terms of a kind are told apart by their numbers in the list.
+void name_apart(std::vector<Term>& terms) {
+  for (size_t k = 0; k < terms.size(); ++k) {
+    const std::string& kind = terms[k].kind;
+    const bool alone = std::count_if(terms.begin(), terms.end(), [&](const Term& t) {
+                         return t.kind == kind;
+                       }) == 1;
+    terms[k].name = alone ? kind : fmt::format("{}.{}", kind, k);
+  }
 }
 
 const at::Tensor& weights_of(Unit unit, const Feedback& feedback) {
@@ -89,6 +101,7 @@ Objective::Objective(std::span<const TermOptions> terms) {
     terms_.push_back(make_term(options));
     needs_ = needs_ | terms_.back().needs;
   }
+  name_apart(terms_);
 }
 
 bool Objective::uses(Unit unit) const {
@@ -114,7 +127,7 @@ ObjectiveOutput Objective::run(const TermInput& in, const UnitWeights& step, Sta
       total.reward_S = out.reward_S;
     }
     for (const auto& [name, value] : out.figures) {
-      total.figures[term.kind + "." + name] = value;
+      total.figures[term.name + "." + name] = value;
     }
   }
   return total;

@@ -15,6 +15,8 @@ namespace attune::objective {
 /// One term, its options bound.
 struct Term {
   std::string kind;
+  std::string name = {};  ///< Of its figures: the kind; if the objective has several of it, with
+                          ///< the term's number as flags have it: "constraint.1".
   double weight = 1;
   Needs needs;
   std::vector<std::string> columns;  ///< Of feedback.values that it reads.
@@ -32,7 +34,7 @@ struct ObjectiveOutput {
   at::Tensor reward_S;  ///< Of the first term that has items, detached.
   /// One a term: its weight times its loss of each item, detached; undefined if it had no item.
   std::vector<at::Tensor> losses;
-  std::map<std::string, double> figures;  ///< "kto.kl" and the like.
+  std::map<std::string, double> figures;  ///< By the terms' names: "kto.kl" and the like.
 };
 
 /// A weighted sum of terms.

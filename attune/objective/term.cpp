@@ -74,8 +74,6 @@ void check_input(std::string_view term, const Needs& needs, const TermInput& in)
   }
   if (needs.groups || needs.mismatched) {
     check_size(term, "group", feedback.group_S, S);
-  }
-  if (needs.mismatched) {
     check_size(term, "mismatched", feedback.mismatched_S, S);
   }
 }

@@ -32,7 +32,7 @@ struct StepRow {
   double epoch = kNotMeasured;            ///< passes over the data so far, with fraction.
   int64_t tokens = 0;                     ///< packed tokens so far; 0 = not counted.
   int64_t comparisons = 0;                ///< comparisons so far; 0 = not counted.
-  /// What the objective's terms say of themselves: "kto.kl", "constraint.multiplier".
+  /// What the objective's terms say of themselves: "kto.kl", "constraint.dual".
   std::map<std::string, double> terms = {};
 
   /// Calls `visit(key, value)` for each figure but `step` and `terms`, with the key of

@@ -127,7 +127,9 @@ struct TrainOptions {
            .may_change = true});
     field("early_stop_patience",
           early_stop_patience,
-          {.help = "stop after this many evaluations without a lower held-out loss; 0 is never",
+          {.help = "stop after this many evaluations without a lower held-out loss; 0 is never. "
+                   "Not with a moving reference, nor with beta_dpo, bco_unpaired or a constraint "
+                   "whose dual moves: their losses of two steps are of two functions",
            .at_least = 0});
     field("checkpointing",
           checkpointing,

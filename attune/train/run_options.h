@@ -305,6 +305,14 @@ inline void check_run(RunOptions run) {
         "{}: train.early_stop_patience compares held-out losses, and reference.sync_every moves "
         "what they are measured from. Set one of them to 0",
         at);
+  for (const objective::TermOptions& term : run.objective) {
+    check(run.train.early_stop_patience == 0 || !objective::moves(term),
+          "{}: train.early_stop_patience compares held-out losses, and objective {} changes what "
+          "they measure from step to step. Set train.early_stop_patience: 0{}",
+          at,
+          term.kind,
+          term.kind == objective::ConstraintOptions::kKind ? ", or constraint.dual_lr: 0" : "");
+  }
   check(held_out || run.train.eval_every == 0,
         "{}: train.eval_every {} needs held-out pairs, and data.held_out_fraction is 0",
         at,

@@ -5,21 +5,25 @@ usage: bench/methods/table.py --data=TEST_DATA [--steps=30] [--only=dpo,kto] [--
 
 Rows are BLiMP's sentences, the grammatical one preferred, from 12 of its tasks; 64 pairs are held out. Each objective
 has the options of its own example (attune config example KIND); LoRA r=8, learning rate 2e-4 and batches of 4 pairs are the same for all.
-Columns of the table:
+Finished runs in FOLDER are kept: a table that was broken off goes on. Columns of the table:
 
   loss        of the first and the last step
   accuracy    share of held-out pairs whose grammatical sentence has the larger log-ratio (a tie counts half)
   margin      mean difference of held-out log-ratios, nats
   chosen      mean change of the held-out chosen log-probs, nats
-  KL          mean of log pi_ref - log pi over texts drawn from the reference: an estimate of KL(pi_ref || pi), nats
-  tokens      mean length of texts by the trained model, from the same texts weighed by pi / pi_ref; at most 24
+  KL          KL(pi_ref || pi) of a text's first 24 tokens, nats: mean of log(pi_ref / pi) over texts drawn from the
+              reference, with its standard error
+  tokens      mean length of texts by the trained model, from the same texts weighed by pi / pi_ref; at most 24; left
+              open where the weights leave fewer than 10 texts' worth
+
+Texts that are empty or end within a character are left out: they are not read back as they were drawn.
 """
 import argparse
 import gzip
 import json
 import math
 import random
-import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -74,12 +78,32 @@ def write_rows(path, rows):
 
 
 def draw(attune, model, count):
-    return [run(attune, "generate", model, PROMPT, "--plain", f"--seed={seed}",
-                f"--max-new-tokens={LONGEST}").removesuffix("\n") for seed in range(count)]
+    """Texts of the model as it is; at another temperature they would be another model's."""
+    texts = [run(attune, "generate", model, PROMPT, "--plain", "--temperature=1", f"--seed={seed}",
+                 f"--max-new-tokens={LONGEST}").removesuffix("\n") for seed in range(count)]
+    return [text for text in texts if text and "\N{REPLACEMENT CHARACTER}" not in text]
+
+
+def write_drawn(attune, model, folder):
+    """Texts that end by themselves, and texts that were cut and so have no end to be scored."""
+    rows = [{"prompt": PROMPT, "completion": text, "label": True} for text in draw(attune, model, DRAWN)]
+    write_rows(folder / "cut.jsonl", rows)
+    tokens = [row["completions"][0]["tokens"] for row in scores(attune, model, folder / "cut.jsonl", "--add_eos=false")]
+    write_rows(folder / "ended.jsonl", [row for row, count in zip(rows, tokens) if count < LONGEST])
+    write_rows(folder / "cut.jsonl", [row for row, count in zip(rows, tokens) if count >= LONGEST])
+
+
+def score_drawn(attune, model, folder, adapter):
+    """log(pi / pi_ref) and tokens of each drawn text."""
+    found = []
+    for name, flag in (("ended", "--add_eos=true"), ("cut", "--add_eos=false")):
+        if (folder / f"{name}.jsonl").stat().st_size > 0:
+            found += scores(attune, model, folder / f"{name}.jsonl", adapter, "--beta=1", flag)
+    return [row["completions"][0] for row in found]
 
 
 def scores(attune, model, rows, *flags):
-    out = run(attune, "score", model, rows, "--log=quiet", *flags)
+    out = run(attune, "score", model, rows, "--log=quiet", f"--cache_dir={rows.parent}/cache", *flags)
     return [json.loads(line) for line in out.splitlines()]
 
 
@@ -93,7 +117,6 @@ def train(attune, model, folder, kind, steps):
     example = folder / f"{kind}.yaml"
     example.write_text(run(attune, "config", "example", kind))
     output = folder / kind
-    shutil.rmtree(output, ignore_errors=True)
     run(attune, "train", example, f"--model.path={model}", f"--data.train={folder}/train.jsonl",
         "--data.held_out_fraction=0", f"--train.output={output}", f"--train.max_steps={steps}", "--train.epochs=100",
         "--optim.lr=2e-4", f"--batch.comparisons={BATCH}", "--train.report=false", f"--data.cache_dir={folder}/cache",
@@ -108,14 +131,16 @@ def row_of(attune, model, folder, kind, steps):
     held_out = scores(attune, model, folder / "held_out.jsonl", adapter, "--beta=1")
     margins = [pair["margin"] for row in held_out for pair in row["comparisons"]]
     lifts = [row["completions"][0]["reward"] for row in held_out]
-    drawn = scores(attune, model, folder / "drawn.jsonl", adapter, "--beta=1")
-    drawn = [row["completions"][0] for row in drawn]
+    drawn = score_drawn(attune, model, folder, adapter)
     weights = [math.exp(min(one["reward"], 20)) for one in drawn]
-    tokens = sum(w * (one["tokens"] - 1) for w, one in zip(weights, drawn)) / sum(weights)
+    tokens = sum(w * min(one["tokens"], LONGEST) for w, one in zip(weights, drawn)) / sum(weights)
+    worth = sum(weights) ** 2 / sum(w * w for w in weights)
+    fallen = [-one["reward"] for one in drawn]
     good = all(math.isfinite(x) for x in losses + margins)
     return (f"| `{kind}` | {losses[0]:.4f} | {losses[-1]:.4f} | "
             f"{100 * mean((m > 0) + 0.5 * (m == 0) for m in margins):.1f} % | {mean(margins):+.2f} | {mean(lifts):+.2f} | "
-            f"{mean(-one['reward'] for one in drawn):.2f} | {tokens:.1f} |"), good
+            f"{mean(fallen):.2f} ± {statistics.stdev(fallen) / math.sqrt(len(fallen)):.2f} | "
+            f"{f'{tokens:.1f}' if worth >= 10 else ''} |"), good
 
 
 def main():
@@ -136,9 +161,8 @@ def main():
     rows = rows_of(options.data)
     write_rows(folder / "held_out.jsonl", rows[:HELD_OUT])
     write_rows(folder / "train.jsonl", rows[HELD_OUT:])
-    if not (folder / "drawn.jsonl").exists():
-        texts = draw(attune, model, DRAWN)
-        write_rows(folder / "drawn.jsonl", [{"prompt": PROMPT, "completion": t or ".", "label": True} for t in texts])
+    if not (folder / "ended.jsonl").exists():
+        write_drawn(attune, model, folder)
     print(f"{len(rows) - HELD_OUT} pairs to train on, {HELD_OUT} held out; {options.steps} steps of {BATCH}\n")
     print("| kind | loss, first | last | accuracy | margin | chosen | KL | tokens |\n|---|---|---|---|---|---|---|---|")
     bad = []

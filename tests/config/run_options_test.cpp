@@ -196,6 +196,34 @@ TEST(CheckRun, OptionsOfATermAreCheckedTogether) {
             "no error");
 }
 
+TEST(CheckRun, EarlyStoppingIsRefusedWhereTheLossMovesByItself) {
+  const auto with = [](const std::string& kind, std::vector<Flag> more = {}) {
+    more.insert(more.begin(), {{"objective.kind", kind}, {"train.early_stop_patience", "2"}});
+    more.push_back({"data.values", "cost"});
+    return check_message(more);
+  };
+  EXPECT_EQ(with("constraint"),
+            "run.yaml: train.early_stop_patience compares held-out losses, and objective "
+            "constraint changes what they measure from step to step. Set "
+            "train.early_stop_patience: 0, or constraint.dual_lr: 0");
+  EXPECT_THAT(with("bco_unpaired"), HasSubstr("objective bco_unpaired changes what they measure"));
+  EXPECT_THAT(with("beta_dpo"), HasSubstr("objective beta_dpo changes what they measure"));
+  EXPECT_EQ(with("constraint", {{"objective.dual_lr", "0"}}), "no error");
+  EXPECT_EQ(with("kto"), "no error");
+}
+
+TEST(CheckRun, AConstraintReadsAColumnOrARule) {
+  const auto with = [](std::vector<Flag> flags) {
+    flags.insert(flags.begin(), {"objective.kind", "constraint"});
+    return check_message(flags);
+  };
+  EXPECT_EQ(with({}),
+            "run.yaml: objective constraint reads the values \"cost\", and data.values does not "
+            "name that column. Set data.values: [cost]");
+  EXPECT_EQ(with({{"objective.rule", "tokens"}, {"objective.limit", "64"}}), "no error");
+  EXPECT_THAT(with({{"objective.rule", "tokens_over"}}), HasSubstr("constraint.limit, which is 0"));
+}
+
 TEST(CheckRun, SharesOfReferencesAreOnesThatSumToOne) {
   const auto with = [](const std::string& weights) {
     return check_message(

@@ -432,8 +432,13 @@ def constraint(b, o):
     2403.02475; the estimates are attune's own:
     off_policy      E = sum_k q_k c_k, q = softmax(h cut at +-clip), sloped as if it were not cut
     relaxed         the same with q = softmax(lp)
-    score_function  value: mean c; slope along lp_k: (c_k - mean of the other c, or budget if alone) / K"""
-    dual, cost, out = b.state.get("dual", o["dual_start"]), b.values[o["column"]], []
+    score_function  value: mean c; slope along lp_k: (c_k - mean of the other c, or budget if alone) / K
+    c is a column, or by rule the tokens over a limit: their number's part of it, or the share past it."""
+    dual, n, out = b.state.get("dual", o["dual_start"]), np.real(b.count), []
+    limit = o.get("limit")
+    cost = {"tokens": lambda: n / limit, "tokens_over": lambda: np.maximum(0, n - limit) / n}.get(
+        o.get("rule"), lambda: b.values[o["column"]]
+    )()
     for w in b.winner:
         own = [
             k for k in range(len(cost)) if b.group[k] == b.group[w] and not b.mismatched[k] and cost[k] == cost[k]

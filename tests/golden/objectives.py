@@ -344,6 +344,9 @@ def random_cases():
     for k, form in enumerate(("off_policy", "relaxed", "score_function")):
         options = dict(column="cost", budget=0.6, form=form, dual_start=1.3, clip=0.8)
         out.append((f"constraint {form}", seven_pairs(4), one("constraint", **options), dict(dual=0.7) if k else {}))
+    for rule, form, limit in (("tokens", "off_policy", 5), ("tokens_over", "relaxed", 3)):
+        options = dict(rule=rule, limit=limit, budget=0.4, form=form, dual_start=1.1, clip=0.8)
+        out.append((f"constraint by {rule}", seven_pairs(4), one("constraint", **options), {}))
     return out
 
 

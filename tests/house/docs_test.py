@@ -13,7 +13,7 @@ GOOD = {
     "docs/CONFIG.md": "## optim\n\n| `lr` | x |\n\n## objective\n\n### kind: dpo\n\n| `beta` | x |\n",
     "docs/PAPERS.md": "## `dpo`\n\n`objective.beta`, `--optim.lr=1` in `docs/CONFIG.md`, `attune/x/<name>.h`\n",
     "scripts/demo": "",
-    "build/attune": "#!/bin/sh\necho '  train     tune a model'\n",
+    "build/attune": "#!/bin/sh\n! grep bad run.yaml >&2 2>/dev/null && echo '  train     tune a model'\n",
 }
 
 
@@ -55,6 +55,12 @@ class DocsTest(unittest.TestCase):
 
     def test_a_missing_script_is_named(self):
         self.check({"README.md": "```\nscripts/gone\n```\n"}, 1, "README.md:2: no scripts/gone")
+
+    def test_a_run_file_that_attune_refuses_is_named_with_its_line(self):
+        good = "Run\n\n```yaml\nreference:\n  paths: [a/b, c]\n```\n"
+        self.check({"README.md": good}, 0)
+        self.check({"README.md": good + "```yaml\nbad: 1\n```\n"}, 1,
+                   "README.md:7: attune takes this run file not: bad: 1")
 
     def test_an_objective_without_a_section_is_named(self):
         self.check({"docs/PAPERS.md": "# Papers\n"}, 1, 'no section "## `dpo`"')

@@ -39,7 +39,7 @@ TEST(ApoZeroUnpaired, ItsTwoPartsAreThePairsLoss) {
 TEST(ApoZeroUnpaired, EachSideHasItsWeight) {
   const Batch batch = tests::six_labels();
   const std::vector<double> one = numbers(run(batch, {}).loss_I);
-  expect_each(run(batch, {.desirable_weight = 3, .undesirable_weight = 0.5}).loss_I,
+  expect_each(run(batch, {.weights = {.desirable = 3, .undesirable = 0.5}}).loss_I,
               {3 * one[0], 3 * one[1], 3 * one[2], one[3] / 2, one[4] / 2, one[5] / 2},
               1e-15);
 }
@@ -47,13 +47,13 @@ TEST(ApoZeroUnpaired, EachSideHasItsWeight) {
 TEST(ApoZeroUnpaired, RefusesOptionsOutOfBounds) {
   EXPECT_THAT(tests::refusal(ApoZeroUnpairedOptions{.beta = 0}),
               HasSubstr("apo_zero_unpaired.beta must be > 0"));
-  EXPECT_THAT(tests::refusal(ApoZeroUnpairedOptions{.desirable_weight = -1}),
+  EXPECT_THAT(tests::refusal(ApoZeroUnpairedOptions{.weights = {.desirable = -1}}),
               HasSubstr("apo_zero_unpaired.desirable_weight must be >= 0"));
-  EXPECT_THAT(tests::refusal(ApoZeroUnpairedOptions{.undesirable_weight = -1}),
+  EXPECT_THAT(tests::refusal(ApoZeroUnpairedOptions{.weights = {.undesirable = -1}}),
               HasSubstr("apo_zero_unpaired.undesirable_weight must be >= 0"));
-  EXPECT_EQ(tests::refusal(ApoZeroUnpairedOptions{.undesirable_weight = 0}), "no error");
+  EXPECT_EQ(tests::refusal(ApoZeroUnpairedOptions{.weights = {.undesirable = 0}}), "no error");
   EXPECT_THAT(
-      tests::refusal(ApoZeroUnpairedOptions{.desirable_weight = 0, .undesirable_weight = 0}),
+      tests::refusal(ApoZeroUnpairedOptions{.weights = {.desirable = 0, .undesirable = 0}}),
       HasSubstr("apo_zero_unpaired.desirable_weight and apo_zero_unpaired.undesirable_weight are "
                 "both 0"));
 }

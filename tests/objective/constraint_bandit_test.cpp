@@ -112,6 +112,7 @@ End with_budget(double budget, const std::string& form) {
   TermInput& in = batch.in;
   in.reference.sum_S = of_answers(kReference).to(at::kFloat);
   in.feedback.group_S = tests::i64(prompts.groups);
+  in.feedback.mismatched_S = tests::f64(zeros).to(at::kBool);
   in.feedback.values["cost"] = of_answers(kCost);
   in.training = true;
 

@@ -24,6 +24,7 @@ Batch two_prompts(const std::vector<double>& policy = {-1, -2, -3, -4, -5},
                   const std::vector<double>& reference = {-1, -2, -3, -4, -5}) {
   Batch batch(policy, reference, {{0, 1}, {3, 4, 0.5, 3}});
   batch.in.feedback.group_S = tests::i64({0, 0, 0, 1, 1});
+  batch.in.feedback.mismatched_S = tests::f64({0, 0, 0, 0, 0}).to(at::kBool);
   batch.in.feedback.values["cost"] = tests::f64({0, 1, 0.5, 0.25, 1});
   return batch;
 }
@@ -115,6 +116,7 @@ TEST(Constraint, EveryFormIsTheExactGradientWhereItsAssumptionHolds) {
     }
     Batch batch(lp, rf, {{0, 1}});
     batch.in.feedback.group_S = tests::i64(std::vector<double>(lp.size(), 0));
+    batch.in.feedback.mismatched_S = batch.in.feedback.group_S.to(at::kBool);
     batch.in.feedback.values["cost"] = tests::f64(of_drawn);
     const TermOutput out = run(batch, {.form = form.name, .dual_start = 1, .clip = 9});
     EXPECT_NEAR(numbers(out.loss_I)[0], expected, 1e-14);
@@ -205,6 +207,67 @@ TEST(Constraint, ReadsTheColumnThatItIsTold) {
               HasSubstr("constraint: values \"harm\" must have 5 entries, got 2"));
 }
 
+TEST(Constraint, ARuleNeedsNoColumn) {
+  // Completions of 2, 3, 5 and of 7, 11 tokens.
+  Batch batch = two_prompts();
+  batch.in.feedback.values.clear();
+  const auto costs = [&](const char* rule) {
+    const ConstraintOptions options{
+        .rule = rule, .limit = 4, .form = "score_function", .dual_start = 1};
+    EXPECT_TRUE(options.columns().empty());
+    const std::vector<TermOptions> terms{{.kind = "constraint", .options = options}};
+    const Objective objective(terms);
+    Objective::State state = objective.initial_state();
+    return objective.run(batch.in, {.pair = 4}, &state).figures.at("constraint.cost");
+  };
+  EXPECT_NEAR(costs("tokens"), (10.0 / 12 + 3 * 18.0 / 8) / 4, 1e-14);
+  EXPECT_NEAR(costs("tokens_over"), (0.2 / 3 + 3 * (3.0 / 7 + 7.0 / 11) / 2) / 4, 1e-14);
+  run(batch, {.rule = "tokens", .limit = 2, .dual_start = 1}).loss_I.sum().backward();
+  EXPECT_LT(batch.slope()[0], -0.1);  // shorter than the prompt's mean: up
+  EXPECT_GT(batch.slope()[2], 0.1);
+  EXPECT_NEAR(batch.slope()[4], 0.5 * (11 - 9) / 2.0, 1e-14);
+}
+
+TEST(Constraint, ALongStrangerCostsNothing) {
+  Batch batch({-1, -2, -3, -4, -5, -6}, {-1, -2, -3, -4, -5, -6}, {{0, 1}, {3, 4}});
+  batch.in.feedback.group_S = tests::i64({0, 0, 0, 1, 1, 1});
+  batch.in.feedback.mismatched_S = tests::f64({0, 0, 1, 0, 0, 1}).to(at::kBool);
+  for (const char* const form : {"off_policy", "relaxed", "score_function"}) {
+    SCOPED_TRACE(form);
+    const TermOutput out =
+        run(batch, {.rule = "tokens", .limit = 1, .form = form, .dual_start = 1});
+    out.loss_I.sum().backward();
+    EXPECT_EQ(batch.slope()[2], 0);  // 5 tokens
+    EXPECT_EQ(batch.slope()[5], 0);  // 13
+    EXPECT_LT(numbers(out.loss_I)[0], 3);
+    EXPECT_LT(numbers(out.loss_I)[1], 11);
+  }
+}
+
+TEST(Constraint, SeveralBudgetsHaveFiguresOfTheirOwn) {
+  Batch batch = two_prompts();
+  batch.in.feedback.values["harm"] = tests::f64({1, 1, 1, 3, 3});
+  batch.in.feedback.pairs.weight_P = tests::f64({1, 1});
+  batch.in.training = true;
+  const TermOptions dpo{.kind = "dpo", .options = DpoOptions{}};
+  const TermOptions cost{.kind = "constraint",
+                         .options = ConstraintOptions{.budget = 0.1, .dual_start = 0.5}};
+  const TermOptions harm{
+      .kind = "constraint",
+      .options = ConstraintOptions{.column = "harm", .dual_lr = 1, .dual_start = 7}};
+  const Objective both(std::vector<TermOptions>{dpo, cost, harm});
+  Objective::State state = both.initial_state();
+  const auto figures = both.run(batch.in, {.pair = 2}, &state).figures;
+  EXPECT_EQ(figures.size(), 4U);
+  EXPECT_EQ(figures.at("constraint.1.dual"), 0.5);
+  EXPECT_EQ(figures.at("constraint.2.dual"), 7);
+  EXPECT_NEAR(figures.at("constraint.1.cost"), (0.5 + 0.625) / 2, 1e-14);
+  EXPECT_NEAR(figures.at("constraint.2.cost"), 2, 1e-14);
+  EXPECT_NEAR(both.run(batch.in, {.pair = 2}, &state).figures.at("constraint.2.dual"), 9, 1e-14);
+  const Objective one(std::vector<TermOptions>{dpo, cost});
+  EXPECT_EQ(one.run(batch.in, {.pair = 2}).figures.at("constraint.dual"), 0.5);
+}
+
 TEST(Constraint, RefusesOptionsOutOfBounds) {
   const auto message = [](const ConstraintOptions& options) { return tests::refusal(options); };
   EXPECT_THAT(message({.budget = NAN}), HasSubstr("constraint.budget"));
@@ -215,6 +278,15 @@ TEST(Constraint, RefusesOptionsOutOfBounds) {
   EXPECT_THAT(message({.dual_start = -0.1}), HasSubstr("constraint.dual_start must be >= 0"));
   EXPECT_THAT(message({.clip = 0}), HasSubstr("constraint.clip must be > 0"));
   EXPECT_EQ(message({.budget = -1, .dual_lr = 0}), "no error");
+  EXPECT_THAT(message({.rule = "words"}), HasSubstr("constraint.rule"));
+  EXPECT_THAT(message({.limit = -1}), HasSubstr("constraint.limit must be >= 0"));
+  EXPECT_EQ(message({.rule = "tokens"}),
+            "constraint.rule tokens counts tokens by constraint.limit, which is 0. Set it to 1 or "
+            "more");
+  EXPECT_THAT(message({.limit = 3}),
+              HasSubstr("constraint.limit 3 has no meaning with constraint.rule none"));
+  EXPECT_THAT(message({.column = "harm", .rule = "tokens_over", .limit = 3}),
+              HasSubstr("constraint.column harm is not read with constraint.rule tokens_over"));
 }
 
 }  // namespace

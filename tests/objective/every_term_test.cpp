@@ -233,6 +233,16 @@ TEST_P(EveryTerm, SaysWhetherItsItemsShareOneLoss) {
   EXPECT_EQ(shared(kPolicy) && shared(other), has_one_loss(GetParam()));
 }
 
+// What early stopping relies on: a term that carries numbers from step to step says so.
+TEST_P(EveryTerm, SaysWhetherItsLossMovesFromStepToStep) {
+  Batch batch = scene();
+  TermState state;
+  batch.in.state = &state;
+  batch.in.training = true;
+  (void)term_.run(batch.in);
+  EXPECT_EQ(!state.empty(), moves(GetParam()));
+}
+
 TEST_P(EveryTerm, RefusesShapesThatDiffer) {
   const auto message = [&](const std::function<void(TermInput&)>& change) {
     Batch batch = scene();
@@ -310,6 +320,23 @@ TEST(Objective, IsTheWeightedSumOfItsTerms) {
   EXPECT_NEAR(both.loss.item<double>(), want.item<double>(), 1e-14);
   EXPECT_EQ(tests::difference(both.reward_S, first.reward_S), 0);
   EXPECT_TRUE(Objective(terms).needs().reference);
+}
+
+TEST(Objective, FiguresOfSeveralTermsOfAKindCarryTheTermsNumber) {
+  const TermOptions dpo{.kind = "dpo", .options = DpoOptions{}};
+  const TermOptions kto{.kind = "kto", .options = KtoOptions{}};
+  const auto names = [](const std::vector<TermOptions>& terms) {
+    std::vector<std::string> list;
+    const UnitWeights weights{.pair = 5, .label = 4.5};
+    const Batch batch = tests::scene(kPolicy, kReference, kPairs);
+    const auto figures = Objective(terms).run(batch.in, weights).figures;
+    for (const auto& [name, value] : figures) {
+      list.push_back(name);
+    }
+    return list;
+  };
+  EXPECT_THAT(names({kto, dpo}), testing::ElementsAre("kto.kl"));
+  EXPECT_THAT(names({kto, dpo, kto}), testing::ElementsAre("kto.0.kl", "kto.2.kl"));
 }
 
 TEST(Objective, RefusesNoTermAndAWeightThatCountsNothing) {

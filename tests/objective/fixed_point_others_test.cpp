@@ -256,8 +256,7 @@ TEST(FixedPointOthers, KtoAndApoZeroGoOneWayUntilTheirSlopeIsGone) {
   // Desirable with chance p: the slope along h has the sign of p w_D against (1 - p) w_U, wherever
   // h is.
   const auto slope = [](auto options, double p, double h) {
-    options.desirable_weight = 1.5;
-    options.undesirable_weight = 0.5;
+    options.weights = {.desirable = 1.5, .undesirable = 0.5};
     Batch batch({h, h}, {0, 0}, {});
     tests::set_labels(batch, {1, -1}, {p, 1 - p});
     batch.in.feedback.group_S = tests::i64({0, 0});

@@ -91,19 +91,19 @@ TEST(Kto, WhatIsHopelessOrCertainHardlyCounts) {
 TEST(Kto, EachSideHasItsWeight) {
   const Batch batch = with_strangers(0.1, 0.3);
   const std::vector<double> one = numbers(run(batch, {}).loss_I);
-  expect_each(run(batch, {.desirable_weight = 3, .undesirable_weight = 0.5}).loss_I,
+  expect_each(run(batch, {.weights = {.desirable = 3, .undesirable = 0.5}}).loss_I,
               {3 * one[0], 3 * one[1], 3 * one[2], one[3] / 2, one[4] / 2, one[5] / 2, 0, 0},
               1e-15);
 }
 
 TEST(Kto, RefusesOptionsOutOfBounds) {
   EXPECT_THAT(tests::refusal(KtoOptions{.beta = 0}), HasSubstr("kto.beta must be > 0"));
-  EXPECT_THAT(tests::refusal(KtoOptions{.desirable_weight = -1}),
+  EXPECT_THAT(tests::refusal(KtoOptions{.weights = {.desirable = -1}}),
               HasSubstr("kto.desirable_weight must be >= 0"));
-  EXPECT_THAT(tests::refusal(KtoOptions{.undesirable_weight = -1}),
+  EXPECT_THAT(tests::refusal(KtoOptions{.weights = {.undesirable = -1}}),
               HasSubstr("kto.undesirable_weight must be >= 0"));
-  EXPECT_EQ(tests::refusal(KtoOptions{.desirable_weight = 0}), "no error");
-  EXPECT_THAT(tests::refusal(KtoOptions{.desirable_weight = 0, .undesirable_weight = 0}),
+  EXPECT_EQ(tests::refusal(KtoOptions{.weights = {.desirable = 0}}), "no error");
+  EXPECT_THAT(tests::refusal(KtoOptions{.weights = {.desirable = 0, .undesirable = 0}}),
               HasSubstr("kto.desirable_weight and kto.undesirable_weight are both 0"));
 }
 

@@ -106,6 +106,44 @@ TEST(Laboratory, DpoLiesNearTheFrontierAndFineTuningOnWinnersDoesNot) {
   EXPECT_LT(mean(outcomes(small(), "{kind: kto, beta: 0.3}"), &Outcome::efficiency), least - 0.02);
 }
 
+// KTO's estimate of the KL before its cut at 0: the mean log-ratio of answers under other prompts.
+double estimate_of(const BigramWorld& world, const Policy& policy, const std::vector<Group>& data) {
+  double sum = 0;
+  for (size_t i = 0; i < data.size(); ++i) {
+    Completion stranger = data[(i + 1) % data.size()].completions[0];
+    stranger.prompt = data[i].completions[0].prompt;
+    sum += world.logp(policy, stranger) - world.logp(world.reference(), stranger);
+  }
+  return sum / static_cast<double>(data.size());
+}
+
+TEST(Laboratory, KtosEstimateIsZeroOnTheReferencesOwnAnswersAndAboveItOnBetterOnes) {
+  const BigramWorld world({}, /*seed=*/3);
+  const Frontier frontier(world);
+  const TrainOptions steps{.steps = 300, .groups_per_step = 64, .lr = 0.03};
+  const auto trained = [&](const std::vector<Group>& data, const std::string& kind) {
+    const std::string objective = "{kind: " + kind + ", beta: 0.3}";
+    return train(world, frontier, data, attune_method(kind, objective), steps).policy;
+  };
+  std::vector<Group> data = ask(world, {.groups = 2000}, /*seed=*/3);
+  const Policy own = trained(data, "kto");
+  EXPECT_LT(estimate_of(world, own, data), -0.1);
+  EXPECT_EQ(own.logp, trained(data, "apo_zero_unpaired").logp) << "its anchor was never above 0";
+
+  // Answers of a better policy, all of them liked.
+  RandomStream stream(5);
+  const Policy better = world.optimum(0.5);
+  for (Group& group : data) {
+    for (Completion& completion : group.completions) {
+      completion = world.sample(better, completion.prompt, stream);
+    }
+    group.labels.assign(group.labels.size(), 1);
+  }
+  const Policy liked = trained(data, "kto");
+  EXPECT_GT(estimate_of(world, liked, data), 0.1);
+  EXPECT_NE(liked.logp, trained(data, "apo_zero_unpaired").logp);
+}
+
 TEST(Laboratory, WithThreeFlippedLabelsInTenRobustBeatsDpoBeatsConservativeDpo) {
   const Setting noisy = small({.flipped = 0.3});
   const double robust =

@@ -29,37 +29,54 @@ TagShares shares_of(const Weights& shares) {
   return all;
 }
 
-// Pairs of the tags given, in micro-batches of `size` pairs each.
-std::vector<PreferenceBatch> batches_of(const std::vector<std::string>& tags, size_t size) {
+// Pairs of the tags given, in micro-batches of `size` pairs each; those of tag b cost 3 and 1, all
+// others 1 and 0.
+std::vector<PreferenceBatch> batches_of(const std::vector<std::string>& tags,
+                                        size_t size,
+                                        bool with_strangers = false) {
   std::vector<PreferenceBatch> batches;
   for (size_t first = 0; first < tags.size(); first += size) {
     std::vector<data::EncodedGroup> groups;
     std::vector<int64_t> indices;
+    std::vector<std::vector<int32_t>> strangers;
     for (size_t i = first; i < std::min(first + size, tags.size()); ++i) {
-      groups.push_back({.prompt = {1},
-                        .completions = {{2}, {3}},
-                        .comparisons = {{.winner = 0, .loser = 1}},
-                        .tag = tags[i]});
+      groups.push_back(
+          {.prompt = {1},
+           .completions = {{2}, {3}},
+           .comparisons = {{.winner = 0, .loser = 1}},
+           .values = {{"cost",
+                       tags[i] == "b" ? std::vector<float>{3, 1} : std::vector<float>{1, 0}}},
+           .tag = tags[i]});
       indices.push_back(static_cast<int64_t>(i));
+      if (with_strangers) {
+        strangers.push_back({5});
+      }
     }
-    batches.push_back(lift(data::pack(groups, indices)));
+    batches.push_back(lift(data::pack(groups, indices, strangers)));
   }
   return batches;
 }
 
-// A model of one number a pair: log pi(chosen) = x_i, log pi(rejected) = 0, and a reference of 0.
+// A model of one number a pair: log pi(chosen) = x_i, log pi(rejected) = 0, log pi(stranger) =
+// strangers_i, and a reference of 0.
 struct Fixture {
   std::vector<double> start;
   objective::Objective objective{std::vector<objective::TermOptions>{
       {.kind = "dpo", .options = objective::DpoOptions{.beta = 1}, .where = {}}}};
+  std::vector<double> strangers = {};
   at::Tensor x = {};
   at::Tensor gradient = {};
+  objective::Objective::State state = {};
 
   StepReport step(std::vector<PreferenceBatch> batches, GroupWeights* weights) {
     x = f64(start).set_requires_grad(true);
     optim::AdamW optimizer({x}, {});
+    if (state.empty()) {
+      state = objective.initial_state();
+    }
     StepParts parts;
     parts.objective = &objective;
+    parts.state = &state;
     parts.optimizer = &optimizer;
     parts.max_grad_norm = 0;
     parts.policy = [this](const PreferenceBatch& batch) {
@@ -67,6 +84,9 @@ struct Fixture {
       for (const int64_t i : batch.groups) {
         logps.push_back(x.narrow(0, i, 1));
         logps.push_back(f64({0}));
+        if (!strangers.empty()) {
+          logps.push_back(f64({strangers[static_cast<size_t>(i)]}));
+        }
       }
       return SequenceLogps{.sum_S = at::cat(logps), .count_S = batch.count_S};
     };
@@ -187,6 +207,77 @@ TEST(GroupWeights, ATagComesBackAfterLossesThatLeftItNothing) {
   weights.move();
   EXPECT_NEAR(weights.weights().at("a"), 0.5e-6, 1e-12);
   EXPECT_NEAR(weights.weights().at("b"), 1, 1e-6);
+}
+
+template <class Options>
+objective::Objective only(const Options& options) {
+  return objective::Objective(std::vector<objective::TermOptions>{
+      {.kind = std::string(options.kKind), .options = options, .where = {}}});
+}
+
+TEST(GroupWeights, ABudgetIsOfTheReweightedStep) {
+  // Policy and reference agree: E is 1/2 for tag a and 2 for tag b, of which q takes a fifth and
+  // four fifths.
+  Fixture fixture{.start = {0, 0, 0},
+                  .objective = only(objective::ConstraintOptions{.budget = 0.4, .dual_lr = 0.5})};
+  GroupWeights weights(0.5, shares_of({{"a", 2.0 / 3}, {"b", 1.0 / 3}}), {{"a", 0.2}, {"b", 0.8}});
+  const StepReport report = fixture.step(batches_of({"a", "a", "b"}, 3), &weights);
+  EXPECT_NEAR(report.mean.figures.at("constraint.cost"), 0.2 * 0.5 + 0.8 * 2, 1e-14);
+  EXPECT_NEAR(fixture.state[0].at("dual"), 0.5 * (1.7 - 0.4), 1e-14);
+}
+
+TEST(GroupWeights, KtosEstimateIsOfTheReweightedStep) {
+  Fixture fixture{
+      .start = {0, 0, 0}, .objective = only(objective::KtoOptions{}), .strangers = {0.1, 0.1, 0.4}};
+  GroupWeights weights(0.5, shares_of({{"a", 2.0 / 3}, {"b", 1.0 / 3}}), {{"a", 0.2}, {"b", 0.8}});
+  const StepReport report = fixture.step(batches_of({"a", "a", "b"}, 3, true), &weights);
+  EXPECT_NEAR(report.mean.figures.at("kto.kl"), 0.2 * 0.1 + 0.8 * 0.4, 1e-14);
+}
+
+TEST(GroupWeights, AnyCuttingIsTheSameStepForTermsThatCoupleTheirItems) {
+  const std::vector<std::string> tags{"a", "b", "a", "c", "b", "a", "a"};
+  const TagShares shares = shares_of({{"a", 4.0 / 7}, {"b", 2.0 / 7}, {"c", 1.0 / 7}});
+  int coupled = 0;
+  objective::visit_kinds([&](const auto& options) {
+    const objective::TermOptions term{
+        .kind = std::string(options.kKind), .options = options, .where = {}};
+    const objective::Needs& needs = options.kNeeds;
+    if (!needs.whole_step || has_one_loss(term)) {
+      return;
+    }
+    SCOPED_TRACE(term.kind);
+    ++coupled;
+    const auto two_steps = [&](size_t size) {
+      Fixture fixture{.start = {2, 1, -1, 0.5, -2, 3, 0.25}, .objective = only(options)};
+      if (needs.mismatched) {
+        fixture.strangers = {0.5, -0.25, 1, 0.75, 0.3, -0.5, 2};
+      }
+      GroupWeights weights(0.3, shares, {});
+      std::vector<double> all;
+      for (int step = 0; step < 2; ++step) {
+        const double loss =
+            fixture.step(batches_of(tags, size, needs.mismatched), &weights).mean.loss;
+        weights.move();
+        all.push_back(loss);
+      }
+      for (const double x : numbers(fixture.gradient)) {
+        all.push_back(x);
+      }
+      for (const auto& [tag, weight] : weights.weights()) {
+        all.push_back(weight);
+      }
+      return all;
+    };
+    const std::vector<double> whole = two_steps(7);
+    for (const size_t size : {1, 2, 5}) {
+      const std::vector<double> cut = two_steps(size);
+      ASSERT_EQ(cut.size(), whole.size());
+      for (size_t i = 0; i < whole.size(); ++i) {
+        EXPECT_NEAR(cut[i], whole[i], 1e-12) << size << ", entry " << i;
+      }
+    }
+  });
+  EXPECT_GE(coupled, 5);  // aot, bco_unpaired, beta_dpo, constraint, kto
 }
 
 struct Rows {

@@ -96,6 +96,18 @@ TEST(KeepUsable, WhereThereIsNothingTheTermAndARowAreNamed) {
   EXPECT_TRUE(rows.groups.empty());
 }
 
+TEST(KeepUsable, ABudgetOnLabelledRowsAloneIsRefused) {
+  const std::string good = R"({"prompt": "G?", "completion": " a", "label": true, "cost": 1})";
+  const std::vector<TermOptions> terms{
+      {.kind = "kto", .options = objective::KtoOptions()},
+      {.kind = "constraint", .options = objective::ConstraintOptions()}};
+  Rows rows;
+  const auto cache = rows.cache({good, kBad});
+  EXPECT_THAT(message_of([&] { keep_usable(terms, cache, rows.groups, true, rows.listener); }),
+              ::testing::StartsWith("objective constraint needs comparisons; " + rows.path +
+                                    ":1 has none, nor has any other row (columns chosen and"));
+}
+
 TEST(KeepUsable, ALabelTermTakesPairsAndLabelsButNoTies) {
   const auto terms = first_of(Unit::kLabel);
   if (terms.empty()) {
