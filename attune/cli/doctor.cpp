@@ -62,7 +62,12 @@ void print_products(const train::Diagnosis& found) {
   fmt::print("\nmatrix products, GFLOP/s on {} threads\n", found.machine.cores);
   const auto line = [](std::string_view shape, const std::array<std::string, 5>& cells) {
     fmt::print("  {:<26}{:>10}{:>12}{:>11}{:>8}{:>12}\n",
-               shape, cells[0], cells[1], cells[2], cells[3], cells[4]);
+               shape,
+               cells[0],
+               cells[1],
+               cells[2],
+               cells[3],
+               cells[4]);
   };
   line("", {"MKL f32", "oneDNN f32", "tiles f32", "bf16", "tiles bf16"});
   for (const train::ProductRate& rate : found.products) {

@@ -86,8 +86,7 @@ at::Tensor trunk_rows(const Decoder& model,
                       const TrunkInput& input,
                       const adapter::Pass& pass,
                       bool recompute) {
-  ensure(!input.tree->segments.empty() &&
-             input.tree->segments.back().end == input.tokens_N.size(0),
+  ensure(!input.tree->segments.empty() && input.tree->segments.back().end == input.tokens_N.size(0),
          "trunk: the tree does not cover the {} tokens",
          input.tokens_N.size(0));
   Wanted wanted = wanted_rows(input.row_C);

@@ -224,7 +224,8 @@ void TrunkPass<T, K>::backward_output(int64_t index, int64_t rows, Kept& kept) {
   const bool last = index + 1 == shape_.layers;
   if (trained(index, kO)) {
     for (int64_t u = 0; last && u < U_; ++u) {
-      std::copy_n(kept.out + rows_U_[static_cast<size_t>(u)] * query, query, work_.rows + u * query);
+      std::copy_n(
+          kept.out + rows_U_[static_cast<size_t>(u)] * query, query, work_.rows + u * query);
     }
     parameter_slopes(index, kO, work_.dx, D, last ? work_.rows : kept.out, rows, kept);
   }
@@ -469,21 +470,19 @@ void TrunkPass<T, K>::add_backward(
   const adapter::Linear& l = linear(index, p);
   const int64_t O = l.weight_OI.size(0);
   const int64_t I = l.weight_OI.size(1);
-  sum.push_back({.x = g,
-                 .K = O,
-                 .w = {.data = l.weight_OI.const_data_ptr(),
-                       .dtype = l.weight_OI.scalar_type(),
-                       .stride = I},
-                 .transposed = false});
+  sum.push_back(
+      {.x = g,
+       .K = O,
+       .w = {.data = l.weight_OI.const_data_ptr(), .dtype = l.weight_OI.scalar_type(), .stride = I},
+       .transposed = false});
   const TrunkAdapter<T>& a = adapter(index, p);
   if (a.lora == nullptr) {
     return;
   }
-  const tensor::Summand update{
-      .x = {.data = work_.dinner[p], .dtype = kType, .stride = a.R},
-      .K = a.R,
-      .w = {.data = a.a_RI.const_data_ptr(), .dtype = kType, .stride = I},
-      .transposed = false};
+  const tensor::Summand update{.x = {.data = work_.dinner[p], .dtype = kType, .stride = a.R},
+                               .K = a.R,
+                               .w = {.data = a.a_RI.const_data_ptr(), .dtype = kType, .stride = I},
+                               .transposed = false};
   if (a.dropout == 0) {
     sum.push_back(update);
     return;

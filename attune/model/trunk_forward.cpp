@@ -113,8 +113,8 @@ void TrunkPass<T, K>::norm_rows(
   const T* const w = w_D.const_data_ptr<T>();
   at::parallel_for(0, rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
     const int64_t count = end - begin;
-    nn::rms_norm_rows(x + begin * D, w, shape_.norm_eps, count, D, work_.normed + begin * D,
-                      rstd + begin);
+    nn::rms_norm_rows(
+        x + begin * D, w, shape_.norm_eps, count, D, work_.normed + begin * D, rstd + begin);
     if (trains_) {
       keep_numbers(x + begin * D, count * D, keep + begin * D);
     }
@@ -154,12 +154,11 @@ void TrunkPass<T, K>::add_forward(
     Sum& sum, int64_t index, Projection p, const T* x, int64_t rows, Kept& kept) {
   const adapter::Linear& l = linear(index, p);
   const int64_t I = l.weight_OI.size(1);
-  sum.push_back({.x = operand(x, rows, I, narrows(rows, l.weight_OI, /*backward=*/false)),
-                 .K = I,
-                 .w = {.data = l.weight_OI.const_data_ptr(),
-                       .dtype = l.weight_OI.scalar_type(),
-                       .stride = I},
-                 .transposed = true});
+  sum.push_back(
+      {.x = operand(x, rows, I, narrows(rows, l.weight_OI, /*backward=*/false)),
+       .K = I,
+       .w = {.data = l.weight_OI.const_data_ptr(), .dtype = l.weight_OI.scalar_type(), .stride = I},
+       .transposed = true});
   const TrunkAdapter<T>& a = adapter(index, p);
   if (a.lora != nullptr) {
     sum.push_back({.x = {.data = kept.inner[p], .dtype = kType, .stride = a.R},
@@ -204,12 +203,21 @@ void TrunkPass<T, K>::project(int64_t index, Kept& kept) {
     at::parallel_for(0, N_, kRowsPerTask, [&](int64_t begin, int64_t end) {
       const int64_t rows = end - begin;
       if (part.raw != nullptr) {
-        nn::rms_norm_rows(part.raw + begin * width, norm.const_data_ptr<T>(), shape_.norm_eps,
-                          rows * part.heads, E, part.to + begin * width,
+        nn::rms_norm_rows(part.raw + begin * width,
+                          norm.const_data_ptr<T>(),
+                          shape_.norm_eps,
+                          rows * part.heads,
+                          E,
+                          part.to + begin * width,
                           part.rstd + begin * part.heads);
       }
-      nn::rotate_rows(part.to + begin * width, cos + begin * (E / 2), sin + begin * (E / 2), T(1),
-                      rows, part.heads, E);
+      nn::rotate_rows(part.to + begin * width,
+                      cos + begin * (E / 2),
+                      sin + begin * (E / 2),
+                      T(1),
+                      rows,
+                      part.heads,
+                      E);
     });
   }
 }
@@ -268,8 +276,8 @@ void TrunkPass<T, K>::feed_forward(int64_t index, int64_t rows, Kept& kept) {
   add_projection(kDown, work_.y);
 }
 
-#define ATTUNE_FORWARD(T, K)                                          \
-  template at::Tensor TrunkPass<T, K>::forward();                     \
+#define ATTUNE_FORWARD(T, K)                      \
+  template at::Tensor TrunkPass<T, K>::forward(); \
   template void TrunkPass<T, K>::forward_layer(int64_t, Kept&);
 ATTUNE_FORWARD(float, float)
 ATTUNE_FORWARD(float, uint16_t)

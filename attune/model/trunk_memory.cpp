@@ -14,11 +14,8 @@ tensor::Pages free_block;  // guarded by block_mutex
 using Ranks = std::array<int64_t, kProjections>;
 
 template <class T, class K>
-KeptLayer<T, K> take_layer(Layout& memory,
-                           const DecoderShape& s,
-                           const Ranks& ranks,
-                           int64_t N,
-                           int64_t M) {
+KeptLayer<T, K> take_layer(
+    Layout& memory, const DecoderShape& s, const Ranks& ranks, int64_t N, int64_t M) {
   const int64_t query = s.heads * s.head_dim;
   const int64_t key = s.kv_heads * s.head_dim;
   KeptLayer<T, K> kept;
@@ -113,11 +110,10 @@ TrunkLayout<T, K> lay_out(Layout& memory, const DecoderShape& shape, const Trunk
   const int64_t first = std::max<int64_t>(needs.lowest, 0);
   Ranks largest{};
   for (const Ranks& ranks : needs.ranks) {
-    std::transform(ranks.begin(),
-                   ranks.end(),
-                   largest.begin(),
-                   largest.begin(),
-                   [](int64_t a, int64_t b) { return std::max(a, b); });
+    std::transform(
+        ranks.begin(), ranks.end(), largest.begin(), largest.begin(), [](int64_t a, int64_t b) {
+          return std::max(a, b);
+        });
   }
   TrunkLayout<T, K> all;
   all.work = take_work<T>(memory, shape, needs, *std::max_element(largest.begin(), largest.end()));

@@ -51,50 +51,50 @@ std::array<const adapter::Linear*, kProjections> projections(const DecoderLayer&
 /// M rows: N, or the wanted ones in the last layer.
 template <class T, class K>
 struct KeptLayer {
-  K* x = nullptr;         ///< [N, D] input
-  T* rstd_in = nullptr;   ///< [N]
-  T* q = nullptr;         ///< [N, H, E] rotated
-  T* k = nullptr;         ///< [N, G, E] rotated
-  T* v = nullptr;         ///< [N, G, E]
-  T* q_raw = nullptr;     ///< [N, H, E] before its norm; only with qk_norm
-  T* k_raw = nullptr;     ///< [N, G, E]
-  T* rstd_q = nullptr;    ///< [N, H]
-  T* rstd_k = nullptr;    ///< [N, G]
-  T* out = nullptr;       ///< [N, H, E] attention's result
-  T* lse = nullptr;       ///< [N, H]
-  K* h = nullptr;         ///< [M, D] residual stream between the two halves
-  T* rstd_post = nullptr; ///< [M]
-  K* gate = nullptr;      ///< [M, F]
-  K* up = nullptr;        ///< [M, F]
+  K* x = nullptr;                           ///< [N, D] input
+  T* rstd_in = nullptr;                     ///< [N]
+  T* q = nullptr;                           ///< [N, H, E] rotated
+  T* k = nullptr;                           ///< [N, G, E] rotated
+  T* v = nullptr;                           ///< [N, G, E]
+  T* q_raw = nullptr;                       ///< [N, H, E] before its norm; only with qk_norm
+  T* k_raw = nullptr;                       ///< [N, G, E]
+  T* rstd_q = nullptr;                      ///< [N, H]
+  T* rstd_k = nullptr;                      ///< [N, G]
+  T* out = nullptr;                         ///< [N, H, E] attention's result
+  T* lse = nullptr;                         ///< [N, H]
+  K* h = nullptr;                           ///< [M, D] residual stream between the two halves
+  T* rstd_post = nullptr;                   ///< [M]
+  K* gate = nullptr;                        ///< [M, F]
+  K* up = nullptr;                          ///< [M, F]
   std::array<T*, kProjections> inner = {};  ///< [rows, R] of each adapter, scaled
 };
 
 /// What is under way in either pass.
 template <class T>
 struct Work {
-  T* x = nullptr;            ///< [N, D] residual stream
-  T* normed = nullptr;       ///< [N, D]
-  T* y = nullptr;            ///< [N, F] the gate's result
-  uint16_t* narrow = nullptr;///< an operand in bf16
-  T* dx = nullptr;           ///< [N, D] slope of the residual stream
-  T* dnormed = nullptr;      ///< [N, D]
-  T* dgate = nullptr;        ///< [N, 2 F] slopes of gate and up
-  T* dq = nullptr;           ///< [N, H E + 2 G E] slopes of q, k and v, each in one piece
-  T* dout = nullptr;         ///< [N, H, E]
-  T* rows = nullptr;         ///< [U, widest] rows that were picked, or scattered
+  T* x = nullptr;              ///< [N, D] residual stream
+  T* normed = nullptr;         ///< [N, D]
+  T* y = nullptr;              ///< [N, F] the gate's result
+  uint16_t* narrow = nullptr;  ///< an operand in bf16
+  T* dx = nullptr;             ///< [N, D] slope of the residual stream
+  T* dnormed = nullptr;        ///< [N, D]
+  T* dgate = nullptr;          ///< [N, 2 F] slopes of gate and up
+  T* dq = nullptr;             ///< [N, H E + 2 G E] slopes of q, k and v, each in one piece
+  T* dout = nullptr;           ///< [N, H, E]
+  T* rows = nullptr;           ///< [U, widest] rows that were picked, or scattered
   std::array<T*, kProjections> dinner = {};  ///< [N, R] slope of each adapter's inner product
-  T* extra = nullptr;        ///< [N, widest] what dropout masks
-  T* masked = nullptr;       ///< [N, widest]
-  T* thin = nullptr;         ///< [R, N] an inner product or its slope, transposed
-  T* slope = nullptr;        ///< [R, widest] a gradient of an adapter
+  T* extra = nullptr;                        ///< [N, widest] what dropout masks
+  T* masked = nullptr;                       ///< [N, widest]
+  T* thin = nullptr;                         ///< [R, N] an inner product or its slope, transposed
+  T* slope = nullptr;                        ///< [R, widest] a gradient of an adapter
 };
 
 /// What decides the block's size.
 struct TrunkNeeds {
   int64_t N = 0;
-  int64_t U = 0;           ///< Wanted rows.
-  int64_t lowest = 0;      ///< The lowest layer that holds a trained number; -1: the embedding does.
-  bool trains = false;     ///< A backward pass will come,
+  int64_t U = 0;        ///< Wanted rows.
+  int64_t lowest = 0;   ///< The lowest layer that holds a trained number; -1: the embedding does.
+  bool trains = false;  ///< A backward pass will come,
   bool recompute = false;  ///< which runs the layers again.
   bool narrow = false;     ///< Operands in bf16.
   bool rounds = false;     ///< What only the backward pass reads is kept in bf16.
@@ -107,10 +107,10 @@ struct TrunkNeeds {
 template <class T, class K>
 struct TrunkLayout {
   Work<T> work = {};
-  T* last_UD = nullptr;                      ///< What the last norm reads.
-  T* rstd_last = nullptr;                    ///< [U]
-  std::vector<KeptLayer<T, K>> slots = {};   ///< One, or one for each layer from `lowest` on.
-  std::vector<T*> inputs = {};               ///< Of each layer, where layers run again.
+  T* last_UD = nullptr;                     ///< What the last norm reads.
+  T* rstd_last = nullptr;                   ///< [U]
+  std::vector<KeptLayer<T, K>> slots = {};  ///< One, or one for each layer from `lowest` on.
+  std::vector<T*> inputs = {};              ///< Of each layer, where layers run again.
 };
 template <class T, class K>
 TrunkLayout<T, K> lay_out(Layout& memory, const DecoderShape& shape, const TrunkNeeds& needs);

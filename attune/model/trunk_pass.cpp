@@ -111,8 +111,10 @@ TrunkNeeds TrunkPass<T, K>::needs() const {
 
 template <class T, class K>
 KeptLayer<T, K>& TrunkPass<T, K>::slot(int64_t index) {
-  const auto first = static_cast<int64_t>(shape_.layers) - static_cast<int64_t>(memory_.slots.size());
-  return memory_.slots[static_cast<size_t>(memory_.slots.size() == 1 ? 0 : std::max<int64_t>(index - first, 0))];
+  const auto first =
+      static_cast<int64_t>(shape_.layers) - static_cast<int64_t>(memory_.slots.size());
+  return memory_.slots[static_cast<size_t>(
+      memory_.slots.size() == 1 ? 0 : std::max<int64_t>(index - first, 0))];
 }
 
 template <class T, class K>

@@ -113,17 +113,23 @@ class TrunkPass : public AnyTrunkPass {
   void backward_norm(const at::Tensor& weight_D, const K* x, const T* rstd, int64_t rows);
   /// A slope g [rows, out] of projection p whose input was x: the gradients of its weight, bias and
   /// adapter. `x` may be null where none of them is trained.
-  void parameter_slopes(
-      int64_t index, Projection p, const T* g, int64_t stride, const T* x, int64_t rows, Kept& kept);
-  void adapter_slopes(
-      int64_t index, Projection p, const T* g, int64_t stride, const T* x, int64_t rows, Kept& kept);
+  void parameter_slopes(int64_t index,
+                        Projection p,
+                        const T* g,
+                        int64_t stride,
+                        const T* x,
+                        int64_t rows,
+                        Kept& kept);
+  void adapter_slopes(int64_t index,
+                      Projection p,
+                      const T* g,
+                      int64_t stride,
+                      const T* x,
+                      int64_t rows,
+                      Kept& kept);
   /// The summands of g W and of the adapter, after parameter_slopes. Masked ones go to work_.extra.
-  void add_backward(Sum& sum,
-                    int64_t index,
-                    Projection p,
-                    const tensor::Rows& g,
-                    int64_t rows,
-                    bool& extra);
+  void add_backward(
+      Sum& sum, int64_t index, Projection p, const tensor::Rows& g, int64_t rows, bool& extra);
   /// work_.normed as the forward pass had it.
   void restore_normed(const K* x, const T* rstd, const at::Tensor& weight_D, int64_t rows);
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include <ATen/Parallel.h>
 
+#include "attune/nn/attention_panels.h"
 #include "attune/nn/kernels.h"
 #include "attune/tensor/blas.h"
 
@@ -180,18 +182,26 @@ template <class T>
 void attend_tree(const AttentionInput<T>& in,
                  const AttentionPlan& plan,
                  const AttentionOutput<T>& to) {
-  each_block(in, plan, [&](const QueryBlock& block, int64_t h, AttentionScratch<T>& scratch) {
-    attend(in, block, h, to, scratch);
-  });
+  if constexpr (std::is_same_v<T, float>) {
+    attend_by_panels(in, plan, to);
+  } else {
+    each_block(in, plan, [&](const QueryBlock& block, int64_t h, AttentionScratch<T>& scratch) {
+      attend(in, block, h, to, scratch);
+    });
+  }
 }
 
 template <class T>
 void attend_tree_backward(const AttentionInput<T>& in,
                           const AttentionPlan& plan,
                           const AttentionSlopes<T>& slopes) {
-  each_block(in, plan, [&](const QueryBlock& block, int64_t h, AttentionScratch<T>& scratch) {
-    attend_backward(in, block, h, slopes, scratch);
-  });
+  if constexpr (std::is_same_v<T, float>) {
+    attend_backward_by_panels(in, plan, slopes);
+  } else {
+    each_block(in, plan, [&](const QueryBlock& block, int64_t h, AttentionScratch<T>& scratch) {
+      attend_backward(in, block, h, slopes, scratch);
+    });
+  }
 }
 
 #define ATTUNE_INSTANCES(T)                                                       \

@@ -57,10 +57,12 @@ AttentionPlan plan_attention(const Tree& tree, int64_t G, int64_t threads) {
     if (parent < 0) {
       family_of[s] = plan.families.size();
       plan.families.emplace_back();
+      plan.segments.emplace_back();
       costs.push_back(0);
     } else {
       family_of[s] = family_of[static_cast<size_t>(parent)];
     }
+    plan.segments[family_of[s]].push_back({tree.segments[s].begin, tree.segments[s].end});
     costs[family_of[s]] +=
         append_blocks(tree, static_cast<int64_t>(s), plan.families[family_of[s]]);
   }

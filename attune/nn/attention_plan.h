@@ -33,8 +33,15 @@ struct AttentionTask {
   int64_t cost = 0;  ///< Query-key products.
 };
 
+/// Tokens [begin, end) of one segment of a family.
+struct FamilySegment {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
 /// The work of one pass.
 struct AttentionPlan {
+  std::vector<std::vector<FamilySegment>> segments;  ///< Of each family, in ascending order.
   std::vector<std::vector<QueryBlock>> families;
   std::vector<std::vector<AttentionTask>> shares;  ///< One list a thread.
 };

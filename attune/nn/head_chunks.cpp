@@ -109,7 +109,8 @@ class Chunk {
   }
 
   [[nodiscard]] at::Tensor numbers() {
-    return whole_.defined() ? whole_ : logits_.view({-1}).narrow(0, 0, C_ * count_).view({C_, count_});
+    return whole_.defined() ? whole_
+                            : logits_.view({-1}).narrow(0, 0, C_ * count_).view({C_, count_});
   }
   [[nodiscard]] T* row(int64_t r) {
     return (whole_.defined() ? whole_ : logits_).template data_ptr<T>() + r * count_;
@@ -144,10 +145,10 @@ class Chunk {
   const at::Tensor& weight_VD_;
   int64_t C_;
   int64_t D_;
-  at::Tensor logits_;         // [C, kWords], used as [C, count]
+  at::Tensor logits_;  // [C, kWords], used as [C, count]
   at::Tensor narrow_logits_;
   at::Tensor narrow_h_CD_;
-  at::Tensor whole_;          // in its place where LibTorch's product makes its own
+  at::Tensor whole_;  // in its place where LibTorch's product makes its own
   bool narrows_back_ = false;
   int64_t begin_ = 0;
   int64_t count_ = 0;
@@ -209,7 +210,8 @@ HeadSums sums_of(const at::Tensor& h_CD,
         if (label[c] >= begin && label[c] < begin + chunk.count()) {
           row.own = static_cast<double>(chunk.row(c)[label[c] - begin]);
         }
-        pass_row(chunk.row(c), chunk.count(), concentration, row, slope ? pulled + c * D : nullptr, D);
+        pass_row(
+            chunk.row(c), chunk.count(), concentration, row, slope ? pulled + c * D : nullptr, D);
       }
     });
     if (slope) {

@@ -12,6 +12,7 @@
 #include "attune/core/error.h"
 #include "attune/tensor/blas.h"
 #include "attune/tensor/narrow.h"
+#include "attune/tensor/turn.h"
 
 #define ATTUNE_CLONES \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
@@ -33,49 +34,9 @@ ATTUNE_CLONES void pack_plain(
   }
 }
 
-constexpr int64_t kSide = 16;
-using Line = float __attribute__((vector_size(kSide * sizeof(float)), aligned(4), may_alias));
-using Places = int32_t __attribute__((vector_size(kSide * sizeof(int32_t))));
-
-// Turns 16 x 16 numbers: four times, lines that are 8, 4, 2, 1 apart exchange halves, quarters, ...
-[[gnu::always_inline]] inline void turn(const float* from, int64_t stride, float* to, int64_t step) {
-  Line a[kSide];
-  Line b[kSide];
-  for (int64_t i = 0; i < kSide; ++i) {
-    a[i] = *reinterpret_cast<const Line*>(from + i * stride);
-  }
-  for (int64_t i = 0; i < 8; ++i) {
-    constexpr Places kLow{0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23};
-    constexpr Places kHigh{8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31};
-    b[i] = __builtin_shuffle(a[i], a[i + 8], kLow);
-    b[i + 8] = __builtin_shuffle(a[i], a[i + 8], kHigh);
-  }
-  for (int64_t i = 0; i < kSide; i += 8) {
-    for (int64_t j = i; j < i + 4; ++j) {
-      constexpr Places kLow{0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27};
-      constexpr Places kHigh{4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31};
-      a[j] = __builtin_shuffle(b[j], b[j + 4], kLow);
-      a[j + 4] = __builtin_shuffle(b[j], b[j + 4], kHigh);
-    }
-  }
-  for (int64_t i = 0; i < kSide; i += 4) {
-    for (int64_t j = i; j < i + 2; ++j) {
-      constexpr Places kLow{0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29};
-      constexpr Places kHigh{2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31};
-      b[j] = __builtin_shuffle(a[j], a[j + 2], kLow);
-      b[j + 2] = __builtin_shuffle(a[j], a[j + 2], kHigh);
-    }
-  }
-  for (int64_t i = 0; i < kSide; i += 2) {
-    constexpr Places kLow{0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30};
-    constexpr Places kHigh{1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31};
-    *reinterpret_cast<Line*>(to + i * step) = __builtin_shuffle(b[i], b[i + 1], kLow);
-    *reinterpret_cast<Line*>(to + (i + 1) * step) = __builtin_shuffle(b[i], b[i + 1], kHigh);
-  }
-}
-
 ATTUNE_CLONES void pack_transposed(
     const float* w, int64_t stride, int64_t columns, int64_t K, float* out) {
+  constexpr int64_t kSide = kTurnSide;
   const int64_t whole = K / kSide * kSide;
   int64_t j = 0;
   for (; j + kSide <= columns; j += kSide) {
@@ -150,8 +111,8 @@ void pack(const Summand& s, int64_t column, int64_t columns, float* panel, Scrat
   const int64_t rows = s.transposed ? columns : s.K;
   const int64_t width = s.transposed ? s.K : columns;
   const bool narrow = s.w.dtype == at::kBFloat16;
-  const float* const w = narrow ? widened(s, offset, rows, width, own)
-                                : static_cast<const float*>(s.w.data) + offset;
+  const float* const w =
+      narrow ? widened(s, offset, rows, width, own) : static_cast<const float*>(s.w.data) + offset;
   const int64_t stride = narrow ? width : s.w.stride;
   if (s.x.dtype == at::kBFloat16) {
     auto* const pairs = reinterpret_cast<uint16_t*>(panel);

@@ -233,8 +233,8 @@ Diagnosis diagnose(const fs::path& folder) {
   found.onednn = at::get_mkldnn_version();
   found.products = measure_products();
   const auto& [rows, in, out] = kShapes[0];
-  found.gemm = tensor::text_of(
-      tensor::choose_products(tensor::choose_gemm_kernel(rows, in, out), "auto"));
+  found.gemm =
+      tensor::text_of(tensor::choose_products(tensor::choose_gemm_kernel(rows, in, out), "auto"));
   found.one_thread = one_thread_rate(found.machine.cores);
   found.folder = look_at(folder);
   found.libraries = loaded_libraries();

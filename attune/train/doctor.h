@@ -16,9 +16,9 @@ struct ProductRate {
   int64_t rows = 0;
   int64_t in = 0;
   int64_t out = 0;
-  double mkl = 0;     ///< f32 by MKL.
-  double onednn = 0;  ///< f32 by oneDNN.
-  double bf16 = 0;    ///< bf16 numbers, f32 sums, by LibTorch.
+  double mkl = 0;         ///< f32 by MKL.
+  double onednn = 0;      ///< f32 by oneDNN.
+  double bf16 = 0;        ///< bf16 numbers, f32 sums, by LibTorch.
   double tiles = 0;       ///< f32 tile by tile, as the layers by hand do it.
   double tiles_bf16 = 0;  ///< The same of bf16 numbers, conversions included; 0: cannot.
 };

@@ -36,16 +36,16 @@ int64_t tape_bytes(const model::DecoderShape& s, const PlanInput& in) {
 
 model::TrunkNeeds trunk_needs(const model::DecoderShape& s, const PlanInput& in) {
   const bool narrow = in.products.narrow != tensor::Narrow::kNone;
-  model::TrunkNeeds needs{.N = in.tokens,
-                          .U = in.scored,
-                          .lowest = in.full ? -1 : 0,
-                          .trains = true,
-                          .recompute = in.recompute,
-                          .narrow = narrow,
-                          .rounds = narrow,
-                          .dropout = in.dropout,
-                          .wide_gate = in.full || in.ranks[model::kGate] > 0 ||
-                                       in.ranks[model::kUp] > 0};
+  model::TrunkNeeds needs{
+      .N = in.tokens,
+      .U = in.scored,
+      .lowest = in.full ? -1 : 0,
+      .trains = true,
+      .recompute = in.recompute,
+      .narrow = narrow,
+      .rounds = narrow,
+      .dropout = in.dropout,
+      .wide_gate = in.full || in.ranks[model::kGate] > 0 || in.ranks[model::kUp] > 0};
   needs.ranks.assign(static_cast<size_t>(s.layers), in.ranks);
   return needs;
 }
@@ -86,8 +86,7 @@ std::vector<MemoryPart> memory_plan(const model::DecoderShape& s, const PlanInpu
                              (in.head_tiles > 0 && in.weight_bytes < kFloat ? table : 0);
   const int64_t slope = in.full ? table : 0;  // of the output embedding, before it is added
   const std::vector<MemoryPart> rest{
-      {"head",
-       nn::head_bytes(in.scored) + in.scored * 4 * s.width * kFloat + divergence + slope},
+      {"head", nn::head_bytes(in.scored) + in.scored * 4 * s.width * kFloat + divergence + slope},
       {"program", kProcess}};
   parts.insert(parts.end(), rest.begin(), rest.end());
   if (in.reference_bytes > 0) {

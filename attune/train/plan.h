@@ -28,9 +28,9 @@ struct PlanInput {
   std::array<int64_t, model::kProjections> ranks = {};  ///< Of a layer's adapters.
   bool dropout = false;                                 ///< Of their inputs.
   tensor::Products products = {};                       ///< How products are computed.
-  int64_t tokens = 0;           ///< Packed tokens of the largest micro-batch.
-  int64_t scored = 0;           ///< Scored rows of the largest micro-batch.
-  int64_t file_bytes = 0;       ///< Of the model's files, which stay mapped.
+  int64_t tokens = 0;      ///< Packed tokens of the largest micro-batch.
+  int64_t scored = 0;      ///< Scored rows of the largest micro-batch.
+  int64_t file_bytes = 0;  ///< Of the model's files, which stay mapped.
 };
 
 /// What each part takes at the peak of a step.
@@ -73,9 +73,9 @@ double step_seconds(const model::DecoderShape& shape,
 /// What a step reaches of the measured rate of matrix products.
 inline constexpr double kEfficiency = 0.7;
 
-/// The token budget of a micro-batch when the run file says auto: 1024, from where on products do not
-/// get faster (2048 where the trunk runs on the tape), halved until the plan fits
-/// into 60 % of `memory_bytes`, never below 256.
+/// The token budget of a micro-batch when the run file says auto: 1024, from where on products do
+/// not get faster (2048 where the trunk runs on the tape), halved until the plan fits into 60 % of
+/// `memory_bytes`, never below 256.
 int64_t auto_tokens(const model::DecoderShape& shape, PlanInput input, int64_t memory_bytes);
 
 }  // namespace attune::train

@@ -71,12 +71,13 @@ def products(attune):
     if not attune.exists():
         return None
     text = subprocess.run([str(attune), "doctor"], capture_output=True, text=True, check=True).stdout
-    rows = re.findall(r"^\s+\d+ rows, \d+ to \d+\s+(\d+)\s+(\d+)\s+(\d+)\s*$", text, re.MULTILINE)
+    rows = re.findall(r"^\s+\d+ rows, \d+ to \d+" + 5 * r"\s+(\S+)" + r"\s*$", text, re.MULTILINE)
     if not rows:
         sys.exit(f"{attune} doctor has no table of matrix products:\n{text}")
+    rates = [[float(x) if x[0].isdigit() else 0.0 for x in row] for row in rows]
     return {
-        "f32": max(float(x) for row in rows for x in row[:2]),
-        "bf16": max(float(row[2]) for row in rows),
+        "f32": max(x for row in rates for x in row[:3]),
+        "bf16": max(x for row in rates for x in row[3:]),
     }
 
 

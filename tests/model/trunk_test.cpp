@@ -83,8 +83,8 @@ Result run(Decoder& model, const Packed& batch, adapter::Pass pass, bool by_hand
   for (const auto& parameter : named) {
     parameter.tensor.mutable_grad() = at::Tensor();
   }
-  const at::Tensor rows_CD = model.rows(
-      batch.tokens_N, batch.positions_N, batch.tree, batch.row_C, pass, recompute);
+  const at::Tensor rows_CD =
+      model.rows(batch.tokens_N, batch.positions_N, batch.tree, batch.row_C, pass, recompute);
   result.rows_CD = rows_CD.detach().clone();
   const at::Tensor pull = normal(rows_CD.sizes().vec(), 5).to(rows_CD.scalar_type());
   (rows_CD * pull).sum().backward();
@@ -121,10 +121,9 @@ std::vector<std::pair<std::string, adapter::Linear*>> layers_of(Decoder& model) 
 
 // B is zero in a new adapter, and A would get no gradient.
 void add_adapters(Decoder& model, std::vector<std::string> targets, double dropout = 0) {
-  adapter::add_lora(
-      layers_of(model),
-      {.rank = 5, .dropout = dropout, .targets = std::move(targets), .path = {}},
-      3);
+  adapter::add_lora(layers_of(model),
+                    {.rank = 5, .dropout = dropout, .targets = std::move(targets), .path = {}},
+                    3);
   uint64_t seed = 11;
   for (auto& [path, linear] : layers_of(model)) {
     if (linear->lora) {
@@ -231,11 +230,8 @@ TEST_F(Trunk, IsTheBaseModelWithoutItsAdapters) {
       model_->rows(batch_.tokens_N, batch_.positions_N, batch_.tree, batch_.row_C, {});
   add_adapters(*model_, {"all-linear"});
   const auto rows = [&](bool adapters) {
-    return model_->rows(batch_.tokens_N,
-                        batch_.positions_N,
-                        batch_.tree,
-                        batch_.row_C,
-                        {.adapters = adapters});
+    return model_->rows(
+        batch_.tokens_N, batch_.positions_N, batch_.tree, batch_.row_C, {.adapters = adapters});
   };
   EXPECT_TRUE(same_bits(rows(false), before));
   EXPECT_GT(difference(rows(true), before), 1e-3);
@@ -250,8 +246,8 @@ TEST_F(Trunk, GradientsAddUpOverBatches) {
     parameter.tensor.mutable_grad() = at::Tensor();
   }
   for (const Packed* batch : {&static_cast<const Packed&>(batch_), &other}) {
-    const at::Tensor rows_CD = model_->rows(
-        batch->tokens_N, batch->positions_N, batch->tree, batch->row_C, {});
+    const at::Tensor rows_CD =
+        model_->rows(batch->tokens_N, batch->positions_N, batch->tree, batch->row_C, {});
     (rows_CD * normal(rows_CD.sizes().vec(), 5)).sum().backward();
   }
   for (const auto& parameter : model_->trained_parameters()) {

@@ -104,10 +104,10 @@ TEST(NarrowHead, KeepsTheValuesAndTheSlopesDirection) {
   const auto [same, rounded] = run(tensor::Narrow::kBackward);
   EXPECT_TRUE(tests::same_bits(exact, same));
   EXPECT_FALSE(tests::same_bits(slope, rounded));
-  EXPECT_GT((slope * rounded).sum().item<double>() /
-                std::sqrt(slope.square().sum().item<double>() *
-                          rounded.square().sum().item<double>()),
-            0.9999);
+  EXPECT_GT(
+      (slope * rounded).sum().item<double>() /
+          std::sqrt(slope.square().sum().item<double>() * rounded.square().sum().item<double>()),
+      0.9999);
 }
 
 TEST_P(LogpHead, WidensAFrozenBf16Weight) {

@@ -88,8 +88,7 @@ TEST_P(Tiles, AddUpSummandsOfAnyKind) {
   const at::Tensor w = w_NK_.to(at::kBFloat16);  // stored narrow, computed wide
   const at::Tensor want = at::mm(x_MK_, w.to(at::kDouble).t()) +
                           at::mm(thin_MR.to(at::kDouble), thin_NR.to(at::kDouble).t());
-  const auto sum =
-      run<float>(M_, N_, {{summand(x, w, true), summand(thin_MR, thin_NR, true)}})[0];
+  const auto sum = run<float>(M_, N_, {{summand(x, w, true), summand(thin_MR, thin_NR, true)}})[0];
   EXPECT_LE(difference(sum, want), 1e-5 * magnitude(want));
 }
 
@@ -112,8 +111,7 @@ TEST_P(Tiles, OfBf16NumbersSumInF32) {
   const at::Tensor narrow_w = w.to(at::kBFloat16);
   const at::Tensor narrow_v = v.to(at::kBFloat16);
   for (const auto& [a, b] : {std::pair{w, v}, std::pair{narrow_w, narrow_v}}) {
-    const auto results =
-        run<float>(M_, N_, {{summand(x, a, true)}, {summand(x, b, false)}});
+    const auto results = run<float>(M_, N_, {{summand(x, a, true)}, {summand(x, b, false)}});
     EXPECT_LE(difference(results[0], nt), 1e-5 * magnitude(nt));
     EXPECT_LE(difference(results[1], nn), 1e-5 * magnitude(nn));
   }

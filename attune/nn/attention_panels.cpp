@@ -1,0 +1,400 @@
+#include "attune/nn/attention_panels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <ATen/native/CPUBlas.h>
+
+#include "attune/nn/kernels.h"
+#include "attune/tensor/turn.h"
+
+#define ATTUNE_CLONES \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
+
+namespace attune::nn {
+namespace {
+
+constexpr int64_t kPanel = 64;  // tokens
+constexpr int64_t kSquare = kPanel * kPanel;
+
+int64_t padded(int64_t count) {
+  constexpr int64_t kStep = 16;
+  return (count + kStep - 1) / kStep * kStep;
+}
+
+// to[64][64] = from[64][64]^T
+ATTUNE_CLONES void turn_square(const float* from, float* to) {
+  for (int64_t i = 0; i < kPanel; i += tensor::kTurnSide) {
+    for (int64_t j = 0; j < kPanel; j += tensor::kTurnSide) {
+      tensor::turn(from + i * kPanel + j, kPanel, to + j * kPanel + i, kPanel);
+    }
+  }
+}
+
+ATTUNE_CLONES float dot(const float* a, const float* b, int64_t count) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < count; ++i) {
+    sum += a[i] * b[i];
+  }
+  return sum;
+}
+
+ATTUNE_CLONES void scale_by(float* x, float factor, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    x[i] *= factor;
+  }
+}
+
+// ds = p (ds - own)
+ATTUNE_CLONES void softmax_slope(const float* p, float own, int64_t count, float* ds) {
+  for (int64_t i = 0; i < count; ++i) {
+    ds[i] = p[i] * (ds[i] - own);
+  }
+}
+
+// c[m, n] (+)= a[m, k] b[k, n], row-major.
+void multiply(int64_t m,
+              int64_t n,
+              int64_t k,
+              const float* a,
+              int64_t lda,
+              const float* b,
+              int64_t ldb,
+              float* c,
+              int64_t ldc,
+              bool add) {
+  at::native::cpublas::brgemm(m, n, k, lda, ldb, ldc, add, a, b, c, /*is_vnni=*/false);
+}
+
+using Numbers = std::vector<float>;
+
+void grow(Numbers& numbers, int64_t size) {
+  if (static_cast<int64_t>(numbers.size()) < size) {
+    numbers.resize(static_cast<size_t>(size));
+  }
+}
+
+// What one thread needs for one key/value head of one family.
+struct Scratch {
+  Numbers k, k_turned, v, v_turned, dk, dv;          // panels [64][E], turned [E][64]
+  Numbers q, dout, out;                              // [64][E] of the block in work
+  Numbers p, ds;                                     // panels [64 queries][64 keys]
+  Numbers turned = Numbers(size_t{kSquare}, 0.0F);   // [64 keys][64 queries]
+  std::vector<int64_t> first_panel;                  // of each segment of the family
+};
+
+Scratch& scratch() {
+  thread_local Scratch scratch;
+  return scratch;
+}
+
+// A family's panels of one key/value head, and blocks of queries that meet them.
+class Panels {
+ public:
+  Panels(const AttentionInput<float>& in,
+         const std::vector<FamilySegment>& segments,
+         int64_t kv_head,
+         bool backward)
+      : in_(in), segments_(segments), g_(kv_head), own_(scratch()) {
+    own_.first_panel.clear();
+    int64_t panels = 0;
+    for (const FamilySegment& segment : segments) {
+      own_.first_panel.push_back(panels);
+      panels += (segment.end - segment.begin + kPanel - 1) / kPanel;
+    }
+    const int64_t size = panels * kPanel * in.E;
+    for (Numbers* numbers : {&own_.k_turned, &own_.v}) {
+      grow(*numbers, size);
+    }
+    fill(in.k, backward ? &own_.k : nullptr, &own_.k_turned);
+    fill(in.v, &own_.v, backward ? &own_.v_turned : nullptr);
+    if (backward) {
+      for (Numbers* numbers : {&own_.dk, &own_.dv}) {
+        grow(*numbers, size);
+        std::fill_n(numbers->begin(), size, 0.0F);
+      }
+    }
+    for (Numbers* numbers : {&own_.q, &own_.dout, &own_.out}) {
+      grow(*numbers, kPanel * in.E);
+    }
+  }
+
+  void attend(const QueryBlock& block, int64_t h, const AttentionOutput<float>& to) {
+    const int64_t rows = block.end - block.begin;
+    const int64_t M = padded(rows);
+    load(in_.q, block, h, scale(), own_.q);
+    score(block, own_.q, own_.k_turned, own_.p, M);
+    for (int64_t r = 0; r < rows; ++r) {
+      const float lse = normalise(block, r);
+      to.lse[(block.begin + r) * in_.H + h] = lse;
+    }
+    mix(block, own_.p, own_.v, M);
+    for (int64_t r = 0; r < rows; ++r) {
+      std::copy_n(own_.out.data() + r * in_.E, in_.E, to.out + place(block.begin + r, h));
+    }
+  }
+
+  void attend_backward(const QueryBlock& block, int64_t h, const AttentionSlopes<float>& slopes) {
+    const int64_t rows = block.end - block.begin;
+    const int64_t M = padded(rows);
+    load(in_.q, block, h, scale(), own_.q);
+    load(slopes.dout, block, h, 1.0F, own_.dout);
+    score(block, own_.q, own_.k_turned, own_.p, M);
+    score(block, own_.dout, own_.v_turned, own_.ds, M);
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t at = place(block.begin + r, h);
+      const float own = dot(slopes.dout + at, slopes.out + at, in_.E);
+      const float lse = slopes.lse[(block.begin + r) * in_.H + h];
+      each_line(block, r, [&](int64_t line, int64_t seen, int64_t width) {
+        exp_shifted(own_.p.data() + line, lse, seen);
+        softmax_slope(own_.p.data() + line, own, seen, own_.ds.data() + line);
+        std::fill_n(own_.p.data() + line + seen, width - seen, 0.0F);
+        std::fill_n(own_.ds.data() + line + seen, width - seen, 0.0F);
+      });
+    }
+    each_panel(block, [&](int64_t i, int64_t panel, int64_t keys) {
+      spread(own_.p, i, own_.dout, M, keys, own_.dv.data() + panel * kPanel * in_.E);
+      spread(own_.ds, i, own_.q, M, keys, own_.dk.data() + panel * kPanel * in_.E);
+    });
+    mix(block, own_.ds, own_.k, M);
+    scale_by(own_.out.data(), scale(), rows * in_.E);
+    for (int64_t r = 0; r < rows; ++r) {
+      std::copy_n(own_.out.data() + r * in_.E, in_.E, slopes.dq + place(block.begin + r, h));
+    }
+  }
+
+  /// Adds the panels' slopes to where keys and values stand.
+  void store_slopes(const AttentionSlopes<float>& slopes) const {
+    each_token([&](int64_t token, int64_t slot) {
+      const int64_t to = (token * in_.G + g_) * in_.E;
+      for (int64_t e = 0; e < in_.E; ++e) {
+        slopes.dk[to + e] += own_.dk[static_cast<size_t>(slot * in_.E + e)];
+        slopes.dv[to + e] += own_.dv[static_cast<size_t>(slot * in_.E + e)];
+      }
+    });
+  }
+
+ private:
+  [[nodiscard]] float scale() const {
+    return static_cast<float>(1.0 / std::sqrt(static_cast<double>(in_.E)));
+  }
+  [[nodiscard]] int64_t place(int64_t token, int64_t h) const {
+    return (token * in_.H + h) * in_.E;
+  }
+
+  // body(token, its place in the panels)
+  template <class Body>
+  void each_token(Body&& body) const {
+    for (size_t s = 0; s < segments_.size(); ++s) {
+      for (int64_t t = segments_[s].begin; t < segments_[s].end; ++t) {
+        body(t, own_.first_panel[s] * kPanel + t - segments_[s].begin);
+      }
+    }
+  }
+
+  // Panels of x [N, G, E], plain, turned, or both; behind a segment's end are zeros.
+  void fill(const float* x, Numbers* plain, Numbers* turned) {
+    const int64_t E = in_.E;
+    Numbers& panels = plain != nullptr ? *plain : own_.v;  // v is filled after the keys
+    for (size_t s = 0; s < segments_.size(); ++s) {
+      const auto [begin, end] = segments_[s];
+      for (int64_t at = begin; at < end; at += kPanel) {
+        const int64_t panel = own_.first_panel[s] + (at - begin) / kPanel;
+        const int64_t count = std::min(kPanel, end - at);
+        grow(panels, (panel + 1) * kPanel * E);
+        float* const to = panels.data() + panel * kPanel * E;
+        for (int64_t t = 0; t < count; ++t) {
+          std::copy_n(x + ((at + t) * in_.G + g_) * E, E, to + t * E);
+        }
+        std::fill(to + count * E, to + kPanel * E, 0.0F);
+        if (turned != nullptr) {
+          grow(*turned, (panel + 1) * kPanel * E);
+          turn_panel(to, turned->data() + panel * kPanel * E);
+        }
+      }
+    }
+  }
+
+  // to[E][64] = from[64][E]^T
+  void turn_panel(const float* from, float* to) const {
+    if (in_.E == kPanel) {
+      turn_square(from, to);
+      return;
+    }
+    for (int64_t t = 0; t < kPanel; ++t) {
+      for (int64_t e = 0; e < in_.E; ++e) {
+        to[e * kPanel + t] = from[t * in_.E + e];
+      }
+    }
+  }
+
+  // The block's rows of x [N, H, E], scaled; zeros behind them up to a padded count.
+  void load(const float* x, const QueryBlock& block, int64_t h, float factor, Numbers& to) const {
+    const int64_t rows = block.end - block.begin;
+    for (int64_t r = 0; r < rows; ++r) {
+      std::copy_n(x + place(block.begin + r, h), in_.E, to.data() + r * in_.E);
+    }
+    if (factor != 1.0F) {
+      scale_by(to.data(), factor, rows * in_.E);
+    }
+    std::fill(to.data() + rows * in_.E, to.data() + padded(rows) * in_.E, 0.0F);
+  }
+
+  // body(which panel of the block's, which of the family's, keys in it)
+  template <class Body>
+  void each_panel(const QueryBlock& block, Body&& body) const {
+    int64_t i = 0;
+    for (const KeyBlock& keys : block.keys) {
+      const auto at = std::ranges::lower_bound(segments_, keys.begin, {}, &FamilySegment::begin);
+      const int64_t first = own_.first_panel[static_cast<size_t>(at - segments_.begin())];
+      for (int64_t k = keys.begin; k < keys.end; k += kPanel) {
+        body(i, first + (k - keys.begin) / kPanel, std::min(kPanel, keys.end - k));
+        ++i;
+      }
+    }
+  }
+
+  // body(start of the row's numbers in a panel of scores, how many it sees, how many there are)
+  template <class Body>
+  void each_line(const QueryBlock& block, int64_t row, Body&& body) const {
+    int64_t i = 0;
+    for (const KeyBlock& keys : block.keys) {
+      // The last keys are the block's own tokens, where a row sees itself and what is before.
+      const int64_t hidden = &keys == &block.keys.back() ? block.end - block.begin - row - 1 : 0;
+      for (int64_t k = keys.begin; k < keys.end; k += kPanel) {
+        const int64_t count = std::min(kPanel, keys.end - k);
+        const int64_t seen = std::clamp<int64_t>(keys.end - hidden - k, 0, count);
+        body(i * kSquare + row * kPanel, seen, padded(count));
+        ++i;
+      }
+    }
+  }
+
+  void score(
+      const QueryBlock& block, const Numbers& x, const Numbers& turned, Numbers& to, int64_t M) {
+    each_panel(block, [&](int64_t i, int64_t panel, int64_t keys) {
+      grow(to, (i + 1) * kSquare);
+      multiply(M,
+               padded(keys),
+               in_.E,
+               x.data(),
+               in_.E,
+               turned.data() + panel * kPanel * in_.E,
+               kPanel,
+               to.data() + i * kSquare,
+               kPanel,
+               /*add=*/false);
+    });
+  }
+
+  // Turns a row of scores into weights; returns its log-sum-exp.
+  float normalise(const QueryBlock& block, int64_t row) {
+    float top = -std::numeric_limits<float>::infinity();
+    each_line(block, row, [&](int64_t line, int64_t seen, int64_t) {
+      top = seen > 0 ? std::max(top, largest(own_.p.data() + line, seen)) : top;
+    });
+    float sum = 0;
+    each_line(block, row, [&](int64_t line, int64_t seen, int64_t) {
+      sum += exp_shifted(own_.p.data() + line, top, seen);
+    });
+    each_line(block, row, [&](int64_t line, int64_t seen, int64_t width) {
+      scale_by(own_.p.data() + line, 1.0F / sum, seen);
+      std::fill_n(own_.p.data() + line + seen, width - seen, 0.0F);
+    });
+    return top + std::log(sum);
+  }
+
+  // own_.out = weights y
+  void mix(const QueryBlock& block, const Numbers& weights, const Numbers& y, int64_t M) {
+    each_panel(block, [&](int64_t i, int64_t panel, int64_t keys) {
+      multiply(M,
+               in_.E,
+               padded(keys),
+               weights.data() + i * kSquare,
+               kPanel,
+               y.data() + panel * kPanel * in_.E,
+               in_.E,
+               own_.out.data(),
+               in_.E,
+               /*add=*/i > 0);
+    });
+  }
+
+  // to[keys][E] += weights^T x
+  void spread(
+      const Numbers& weights, int64_t i, const Numbers& x, int64_t M, int64_t keys, float* to) {
+    turn_square(weights.data() + i * kSquare, own_.turned.data());
+    multiply(padded(keys),
+             in_.E,
+             M,
+             own_.turned.data(),
+             kPanel,
+             x.data(),
+             in_.E,
+             to,
+             in_.E,
+             /*add=*/true);
+  }
+
+  const AttentionInput<float>& in_;
+  const std::vector<FamilySegment>& segments_;
+  int64_t g_;
+  Scratch& own_;
+};
+
+// body(panels, block, query head) for all, each thread its share; done(panels) after a head's last.
+template <class Body, class Done>
+void each_block(const AttentionInput<float>& in,
+                const AttentionPlan& plan,
+                bool backward,
+                Body&& body,
+                Done&& done) {
+  const int64_t heads = in.H / in.G;
+  const auto threads = static_cast<int64_t>(plan.shares.size());
+  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      for (const AttentionTask& task : plan.shares[static_cast<size_t>(t)]) {
+        const auto family = static_cast<size_t>(task.family);
+        Panels panels(in, plan.segments[family], task.kv_head, backward);
+        for (const QueryBlock& block : plan.families[family]) {
+          for (int64_t h = task.kv_head * heads; h < (task.kv_head + 1) * heads; ++h) {
+            body(panels, block, h);
+          }
+        }
+        done(panels);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void attend_by_panels(const AttentionInput<float>& in,
+                      const AttentionPlan& plan,
+                      const AttentionOutput<float>& to) {
+  each_block(
+      in,
+      plan,
+      /*backward=*/false,
+      [&](Panels& panels, const QueryBlock& block, int64_t h) { panels.attend(block, h, to); },
+      [](Panels&) {});
+}
+
+void attend_backward_by_panels(const AttentionInput<float>& in,
+                               const AttentionPlan& plan,
+                               const AttentionSlopes<float>& slopes) {
+  each_block(
+      in,
+      plan,
+      /*backward=*/true,
+      [&](Panels& panels, const QueryBlock& block, int64_t h) {
+        panels.attend_backward(block, h, slopes);
+      },
+      [&](Panels& panels) { panels.store_slopes(slopes); });
+}
+
+}  // namespace attune::nn

@@ -1,0 +1,23 @@
+// Attention of a token tree in f32, by small products of a few fixed shapes.
+//
+// A family's keys and values are copied once for each key/value head into panels of 64 tokens, both
+// as they are and turned, padded with zeros; the scores of 64 queries meet them panel by panel. The
+// kernel of such a product is made at run time for its shape, so there must be few shapes: counts
+// are rounded up to multiples of 16.
+#pragma once
+
+#include "attune/nn/attention_kernel.h"
+
+namespace attune::nn {
+
+/// attend_tree() in f32.
+void attend_by_panels(const AttentionInput<float>& in,
+                      const AttentionPlan& plan,
+                      const AttentionOutput<float>& to);
+
+/// attend_tree_backward() in f32.
+void attend_backward_by_panels(const AttentionInput<float>& in,
+                               const AttentionPlan& plan,
+                               const AttentionSlopes<float>& slopes);
+
+}  // namespace attune::nn
