@@ -80,11 +80,11 @@ void grow(Numbers& numbers, int64_t size) {
 
 // What one thread needs for one key/value head of one family.
 struct Scratch {
-  Numbers k, k_turned, v, v_turned, dk, dv;          // panels [64][E], turned [E][64]
-  Numbers q, dout, out;                              // [64][E] of the block in work
-  Numbers p, ds;                                     // panels [64 queries][64 keys]
-  Numbers turned = Numbers(size_t{kSquare}, 0.0F);   // [64 keys][64 queries]
-  std::vector<int64_t> first_panel;                  // of each segment of the family
+  Numbers k, k_turned, v, v_turned, dk, dv;         // panels [64][E], turned [E][64]
+  Numbers q, dout, out;                             // [64][E] of the block in work
+  Numbers p, ds;                                    // panels [64 queries][64 keys]
+  Numbers turned = Numbers(size_t{kSquare}, 0.0F);  // [64 keys][64 queries]
+  std::vector<int64_t> first_panel;                 // of each segment of the family
 };
 
 Scratch& scratch() {

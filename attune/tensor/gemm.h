@@ -39,7 +39,8 @@ double measure_gemm(GemmKernel kernel, int64_t rows, int64_t in, int64_t out);
 /// The same of a product that is narrowed, the conversions included.
 double measure_narrow_gemm(int64_t rows, int64_t in, int64_t out);
 
-/// The faster of the kernels at a typical shape, and tile products, measured in some tenths of a second.
+/// The faster of the kernels at a typical shape, and tile products, measured in some tenths of a
+/// second.
 struct GemmChoice {
   GemmKernel kernel = GemmKernel::kMkl;
   double gflops = 0;              ///< Of that kernel, in f32.

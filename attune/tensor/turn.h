@@ -8,12 +8,16 @@ namespace attune::tensor {
 /// Side of a block.
 inline constexpr int64_t kTurnSide = 16;
 
-using TurnLine = float __attribute__((vector_size(kTurnSide * sizeof(float)), aligned(4), may_alias));
+using TurnLine =
+    float __attribute__((vector_size(kTurnSide * sizeof(float)), aligned(4), may_alias));
 using TurnPlaces = int32_t __attribute__((vector_size(kTurnSide * sizeof(int32_t))));
 
 /// to[j step + i] = from[i stride + j] for 16 x 16 numbers: four times, lines that are 8, 4, 2, 1
 /// apart exchange halves, quarters, eighths, numbers.
-[[gnu::always_inline]] inline void turn(const float* from, int64_t stride, float* to, int64_t step) {
+[[gnu::always_inline]] inline void turn(const float* from,
+                                        int64_t stride,
+                                        float* to,
+                                        int64_t step) {
   TurnLine a[kTurnSide];
   TurnLine b[kTurnSide];
   for (int64_t i = 0; i < kTurnSide; ++i) {
