@@ -64,6 +64,7 @@ at::Tensor TrunkPass<T, K>::forward() {
   block_ = take_block(counted.used());
   Layout placed(block_.data());
   memory_ = lay_out<T, K>(placed, shape_, wanted);
+  work_ = memory_.work;
   angles_ = nn::rotary_angles(shape_.rotary, input_.positions_N, kType);
   plan_ = nn::plan_attention(*input_.tree, shape_.kv_heads, at::get_num_threads());
   const at::Tensor x_ND =

@@ -86,7 +86,7 @@ class TrunkPass : public AnyTrunkPass {
   using Kept = KeptLayer<T, K>;
   using Sum = std::vector<tensor::Summand>;
   using Store = std::function<void(const tensor::Tile<T>&)>;
-  static constexpr bool kRounds = !std::is_same_v<T, K>;
+  static constexpr bool kRounds = !std::is_same<T, K>::value;
   static constexpr at::ScalarType kType = c10::CppTypeToScalarType<T>::value;
 
   // forward
@@ -169,7 +169,7 @@ class TrunkPass : public AnyTrunkPass {
 
   tensor::Pages block_;
   TrunkLayout<T, K> memory_;
-  Work<T>& work_ = memory_.work;
+  Work<T> work_;  // memory_'s
 };
 
 }  // namespace attune::model

@@ -257,7 +257,7 @@ HeadSlopes slopes_of(const at::Tensor& h_CD,
   const int64_t C = h_CD.size(0);
   const int64_t V = weight_VD.size(0);
   const auto* const label = label_C.const_data_ptr<int64_t>();
-  const HeadSlopes slopes{.h_CD = at::zeros_like(h_CD), .weight_VD = at::empty_like(weight_VD)};
+  HeadSlopes slopes{.h_CD = at::zeros_like(h_CD), .weight_VD = at::empty_like(weight_VD)};
   Chunk<T> chunk(h_CD, weight_VD);
   for (int64_t begin = 0; begin < V; begin += kWords) {
     chunk.compute(begin);

@@ -1,6 +1,7 @@
 // The token tree of a packed batch: who may see whom.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
