@@ -67,17 +67,11 @@ Wanted wanted_rows(const at::Tensor& row_C) {
 }
 
 bool has_trained(const Decoder& model, const adapter::Pass& pass) {
-  const auto carries = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
-  bool any = carries(model.embedding()) || carries(model.norm());
-  for (const DecoderLayer& layer : model.layers()) {
-    any = any || carries(layer.input_layernorm) || carries(layer.post_attention_layernorm) ||
-          carries(layer.q_norm) || carries(layer.k_norm);
-    for (const adapter::Linear* linear : projections(layer)) {
-      any = any || (linear->lora && pass.adapters) || carries(linear->weight_OI) ||
-            carries(linear->bias_O);
-    }
-  }
-  return any;
+  const auto& layers = model.layers();
+  return carries(model.embedding()) || carries(model.norm()) ||
+         std::any_of(layers.begin(), layers.end(), [&](const DecoderLayer& layer) {
+           return any_trained(layer, pass.adapters);
+         });
 }
 
 }  // namespace

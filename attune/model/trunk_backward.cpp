@@ -7,12 +7,10 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/index_add.h>
-#include <ATen/ops/zeros_like.h>
 
-#include "attune/adapter/dropout.h"
 #include "attune/model/trunk_pass.h"
+#include "attune/model/trunk_slopes.h"
 #include "attune/nn/attention_kernel.h"
 #include "attune/nn/kernels.h"
 #include "attune/tensor/narrow.h"
@@ -22,26 +20,6 @@ namespace {
 
 constexpr int64_t kRowsPerTask = 32;
 constexpr int64_t kColumnsPerTask = 64;
-
-bool carries(const at::Tensor& t) {
-  return t.defined() && t.requires_grad();
-}
-
-at::Tensor& gradient_of(const at::Tensor& parameter) {
-  at::Tensor& gradient = parameter.mutable_grad();
-  if (!gradient.defined()) {
-    gradient = at::zeros_like(parameter);
-  }
-  return gradient;
-}
-
-template <class T>
-at::Tensor view(const T* x, int64_t rows, int64_t width, int64_t stride) {
-  return at::from_blob(const_cast<T*>(x),
-                       {rows, width},
-                       {stride, 1},
-                       at::TensorOptions().dtype(c10::CppTypeToScalarType<T>::value));
-}
 
 template <class T, class K>
 T number(K x) {
@@ -392,113 +370,6 @@ void TrunkPass<T, K>::restore_normed(const K* x,
       for (int64_t d = 0; d < D; ++d) {
         work_.normed[r * D + d] = number<T>(x[r * D + d]) * rstd[r] * w[d];
       }
-    }
-  });
-}
-
-template <class T, class K>
-void TrunkPass<T, K>::parameter_slopes(
-    int64_t index, Projection p, const T* g, int64_t stride, const T* x, int64_t rows, Kept& kept) {
-  const adapter::Linear& l = linear(index, p);
-  const int64_t O = l.weight_OI.size(0);
-  const int64_t I = l.weight_OI.size(1);
-  if (adapter(index, p).lora != nullptr) {
-    adapter_slopes(index, p, g, stride, x, rows, kept);
-  }
-  if (carries(l.weight_OI)) {
-    const at::Tensor g_MO = view(g, rows, O, stride);
-    const at::Tensor x_MI = view(x, rows, I, I);
-    at::Tensor& gradient = gradient_of(l.weight_OI);
-    if (narrows(rows, l.weight_OI, /*backward=*/true)) {
-      gradient.add_(tensor::slope_product_tn(g_MO, x_MI));
-    } else {
-      gradient.addmm_(g_MO.t(), x_MI);
-    }
-  }
-  if (carries(l.bias_O)) {
-    gradient_of(l.bias_O).add_(view(g, rows, O, stride).sum(0));
-  }
-}
-
-template <class T, class K>
-void TrunkPass<T, K>::adapter_slopes(
-    int64_t index, Projection p, const T* g, int64_t stride, const T* x, int64_t rows, Kept& kept) {
-  const TrunkAdapter<T>& a = adapter(index, p);
-  const int64_t O = a.b_OR.size(0);
-  const int64_t I = a.a_RI.size(1);
-  T* const dinner = work_.dinner[p];
-  const std::array sum{Sum{{.x = {.data = g, .dtype = kType, .stride = stride},
-                            .K = O,
-                            .w = {.data = a.b_OR.const_data_ptr(), .dtype = kType, .stride = a.R},
-                            .transposed = false}}};
-  product(rows, a.R, sum, [&](const tensor::Tile<T>& tile) {
-    for (int64_t r = 0; r < tile.rows; ++r) {
-      for (int64_t c = 0; c < tile.columns; ++c) {
-        dinner[(tile.row + r) * a.R + tile.column + c] =
-            static_cast<T>(a.scale) * tile.y[0][r * tensor::Tile<T>::kStride + c];
-      }
-    }
-  });
-  if (a.dropout > 0) {
-    std::copy_n(x, rows * I, work_.masked);
-    adapter::drop_rows(work_.masked, rows, I, row_keys(index, p), a.key, a.dropout);
-    x = work_.masked;
-  }
-  // B's is [R, O] = inner^T g at first, A's is [R, I] = dinner^T x.
-  const auto slope = [&](const T* thin, const T* wide, int64_t width, int64_t wide_stride) {
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t i = 0; i < a.R; ++i) {
-        work_.thin[i * rows + r] = thin[r * a.R + i];
-      }
-    }
-    const std::array sums{Sum{{.x = {.data = work_.thin, .dtype = kType, .stride = rows},
-                               .K = rows,
-                               .w = {.data = wide, .dtype = kType, .stride = wide_stride},
-                               .transposed = false}}};
-    product(a.R, width, sums, [&](const tensor::Tile<T>& tile) {
-      put_tile(tile, tile.y[0], work_.slope, width);
-    });
-    return view(work_.slope, a.R, width, width);
-  };
-  gradient_of(a.lora->b_OR).add_(slope(kept.inner[p], g, O, stride).t());
-  gradient_of(a.lora->a_RI).add_(slope(dinner, x, I, I));
-}
-
-template <class T, class K>
-void TrunkPass<T, K>::add_backward(
-    Sum& sum, int64_t index, Projection p, const tensor::Rows& g, int64_t rows, bool& extra) {
-  const adapter::Linear& l = linear(index, p);
-  const int64_t O = l.weight_OI.size(0);
-  const int64_t I = l.weight_OI.size(1);
-  sum.push_back(
-      {.x = g,
-       .K = O,
-       .w = {.data = l.weight_OI.const_data_ptr(), .dtype = l.weight_OI.scalar_type(), .stride = I},
-       .transposed = false});
-  const TrunkAdapter<T>& a = adapter(index, p);
-  if (a.lora == nullptr) {
-    return;
-  }
-  const tensor::Summand update{.x = {.data = work_.dinner[p], .dtype = kType, .stride = a.R},
-                               .K = a.R,
-                               .w = {.data = a.a_RI.const_data_ptr(), .dtype = kType, .stride = I},
-                               .transposed = false};
-  if (a.dropout == 0) {
-    sum.push_back(update);
-    return;
-  }
-  const std::array alone{Sum{update}};
-  product(rows, I, alone, [&](const tensor::Tile<T>& tile) {
-    put_tile(tile, tile.y[0], work_.masked, I);
-  });
-  adapter::drop_rows(work_.masked, rows, I, row_keys(index, p), a.key, a.dropout);
-  if (!extra) {
-    std::fill_n(work_.extra, rows * I, T(0));
-    extra = true;
-  }
-  at::parallel_for(0, rows * I, int64_t{32768}, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      work_.extra[i] += work_.masked[i];
     }
   });
 }

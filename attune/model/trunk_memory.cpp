@@ -104,6 +104,16 @@ std::array<const adapter::Linear*, kProjections> projections(const DecoderLayer&
           &layer.down_proj};
 }
 
+bool any_trained(const DecoderLayer& layer, bool adapters) {
+  bool any = carries(layer.input_layernorm) || carries(layer.post_attention_layernorm) ||
+             carries(layer.q_norm) || carries(layer.k_norm);
+  for (const adapter::Linear* linear : projections(layer)) {
+    any =
+        any || (linear->lora && adapters) || carries(linear->weight_OI) || carries(linear->bias_O);
+  }
+  return any;
+}
+
 template <class T, class K>
 TrunkLayout<T, K> lay_out(Layout& memory, const DecoderShape& shape, const TrunkNeeds& needs) {
   const int64_t L = shape.layers;

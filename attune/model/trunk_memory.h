@@ -47,6 +47,14 @@ std::array<Widths, kProjections> projection_widths(const DecoderShape& shape);
 /// The projections of a layer, in that order.
 std::array<const adapter::Linear*, kProjections> projections(const DecoderLayer& layer);
 
+/// Whether the tensor is there and trained.
+inline bool carries(const at::Tensor& t) {
+  return t.defined() && t.requires_grad();
+}
+
+/// Whether a layer holds anything that is trained, its adapters counted or not.
+bool any_trained(const DecoderLayer& layer, bool adapters);
+
 /// What the backward pass reads of one layer. K is T, or the bits of bf16 for what may be rounded.
 /// M rows: N, or the wanted ones in the last layer.
 template <class T, class K>

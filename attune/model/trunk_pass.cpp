@@ -18,22 +18,14 @@ namespace {
 constexpr int64_t kNarrowRows = 16;
 constexpr int64_t kNarrowWeight = int64_t{1} << 16;
 
-bool any_trained(const DecoderLayer& layer) {
-  const auto carries = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
-  bool any = carries(layer.input_layernorm) || carries(layer.post_attention_layernorm) ||
-             carries(layer.q_norm) || carries(layer.k_norm);
-  for (const adapter::Linear* linear : projections(layer)) {
-    any = any || linear->lora || carries(linear->weight_OI) || carries(linear->bias_O);
-  }
-  return any;
-}
-
 int64_t lowest_trained(const Decoder& model) {
   if (model.embedding().requires_grad()) {
     return -1;
   }
   const auto& layers = model.layers();
-  const auto first = std::find_if(layers.begin(), layers.end(), any_trained);
+  const auto first = std::find_if(layers.begin(), layers.end(), [](const DecoderLayer& layer) {
+    return any_trained(layer, /*adapters=*/true);
+  });
   return first - layers.begin();
 }
 

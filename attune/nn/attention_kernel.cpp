@@ -204,17 +204,18 @@ void attend_tree_backward(const AttentionInput<T>& in,
   }
 }
 
+template void attend(const AttentionInput<double>&,
+                     const QueryBlock&,
+                     int64_t,
+                     const AttentionOutput<double>&,
+                     AttentionScratch<double>&);
+template void attend_backward(const AttentionInput<double>&,
+                              const QueryBlock&,
+                              int64_t,
+                              const AttentionSlopes<double>&,
+                              AttentionScratch<double>&);
+
 #define ATTUNE_INSTANCES(T)                                                       \
-  template void attend(const AttentionInput<T>&,                                  \
-                       const QueryBlock&,                                         \
-                       int64_t,                                                   \
-                       const AttentionOutput<T>&,                                 \
-                       AttentionScratch<T>&);                                     \
-  template void attend_backward(const AttentionInput<T>&,                         \
-                                const QueryBlock&,                                \
-                                int64_t,                                          \
-                                const AttentionSlopes<T>&,                        \
-                                AttentionScratch<T>&);                            \
   template void attend_tree(                                                      \
       const AttentionInput<T>&, const AttentionPlan&, const AttentionOutput<T>&); \
   template void attend_tree_backward(                                             \

@@ -1,4 +1,5 @@
-// Attention of one block of queries on the CPU, for f32 and f64, on raw row-major arrays.
+// Attention on the CPU on raw row-major arrays: of a whole tree in f32 and f64, and of one block of
+// queries in f64 (f32 goes by panels, attention_panels.h).
 #pragma once
 
 #include <cstdint>
@@ -45,7 +46,7 @@ struct AttentionScratch {
   std::vector<T> ds;
 };
 
-/// The block's rows of out and lse for query head `h`.
+/// The block's rows of out and lse for query head `h`; T f64.
 template <class T>
 void attend(const AttentionInput<T>& in,
             const QueryBlock& block,
@@ -53,7 +54,7 @@ void attend(const AttentionInput<T>& in,
             const AttentionOutput<T>& to,
             AttentionScratch<T>& scratch);
 
-/// The block's rows of dq for query head `h`, and its shares of dk and dv.
+/// T f64. The block's rows of dq for query head `h`, and its shares of dk and dv.
 ///
 ///   p = softmax(scale q k^T),  dv += p^T dout,
 ///   ds = scale p (dout v^T - sum_e dout out),  dq = ds k,  dk += ds^T q
