@@ -119,10 +119,10 @@ void TrunkPass<T, K>::add_backward(
   });
 }
 
-#define ATTUNE_SLOPES(T, K)                                                                      \
-  template void TrunkPass<T, K>::parameter_slopes(                                               \
-      int64_t, Projection, const T*, int64_t, const T*, int64_t, Kept&);                         \
-  template void TrunkPass<T, K>::add_backward(                                                   \
+#define ATTUNE_SLOPES(T, K)                                              \
+  template void TrunkPass<T, K>::parameter_slopes(                       \
+      int64_t, Projection, const T*, int64_t, const T*, int64_t, Kept&); \
+  template void TrunkPass<T, K>::add_backward(                           \
       Sum&, int64_t, Projection, const tensor::Rows&, int64_t, bool&);
 ATTUNE_SLOPES(float, float)
 ATTUNE_SLOPES(float, uint16_t)
