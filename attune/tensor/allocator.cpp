@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <c10/core/Allocator.h>
@@ -224,6 +225,11 @@ void BlockCache::free_any(void* data) {
 
 void use_block_cache() {
   c10::SetAllocator(c10::DeviceType::CPU, &block_cache(), /*priority=*/1);
+#ifdef __GLIBC__
+  // The heap otherwise gives its end back after each step, and asks for it again in the next.
+  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 32 << 20);
+#endif
 }
 
 BlockCacheState block_cache_state() {

@@ -13,8 +13,8 @@
 namespace attune::tensor {
 
 /// From now on CPU tensors of 256 KiB and more come from a cache of blocks; smaller ones from the
-/// heap as before. For the whole process, so for programs only, at their start. Tensors made before
-/// stay valid. A second call does nothing.
+/// heap as before, which now keeps up to 32 MiB that are free at its end. For the whole process, so
+/// for programs only, at their start. Tensors made before stay valid. A second call does nothing.
 void use_block_cache();
 
 /// What the cache holds, in bytes of whole blocks.
