@@ -36,11 +36,9 @@ struct RunReport {
   std::vector<double> margins_after = {};        ///< held-out margins after training, nats.
   std::vector<double> chosen_rewards = {};       ///< held-out rewards after training, nats.
   std::vector<double> rejected_rewards = {};     ///< held-out rewards after training, nats.
-  std::vector<double> chosen_tokens =
-      {};  ///< Completion lengths in tokens, of 65,536 groups at most.
-  std::vector<double> rejected_tokens =
-      {};                            ///< Completion lengths in tokens, of 65,536 groups at most.
-  std::vector<Sample> samples = {};  ///< prompts answered before and after.
+  std::vector<double> chosen_tokens = {};        ///< completion lengths, 65,536 or so.
+  std::vector<double> rejected_tokens = {};      ///< completion lengths, 65,536 or so.
+  std::vector<Sample> samples = {};              ///< prompts answered before and after.
   /// Each option that differs from its default: key, default, value.
   std::vector<std::array<std::string, 3>> options_changed = {};
   /// Names and counts of the data: rows, pairs, dropped rows with the reason.
