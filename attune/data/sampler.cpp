@@ -46,7 +46,12 @@ std::vector<int64_t> StepSampler::groups_of(int64_t step) const {
     epoch_ = arrange(number);
   }
   const auto at = epoch_.step_at.begin() + step % steps_;
-  return {epoch_.order.begin() + at[0], epoch_.order.begin() + at[1]};
+  if (!epoch_.order.empty()) {
+    return {epoch_.order.begin() + at[0], epoch_.order.begin() + at[1]};
+  }
+  std::vector<int64_t> groups(static_cast<size_t>(at[1] - at[0]));
+  std::iota(groups.begin(), groups.end(), at[0]);
+  return groups;
 }
 
 std::vector<int64_t> StepSampler::order_of(int64_t number) const {
@@ -57,24 +62,27 @@ std::vector<int64_t> StepSampler::order_of(int64_t number) const {
     return shuffled(static_cast<int64_t>(comparisons_.size()),
                     random_word(key_, static_cast<uint64_t>(number)));
   }
-  std::vector<int64_t> order(comparisons_.size());
-  std::iota(order.begin(), order.end(), int64_t{0});
-  return order;
+  return {};
 }
 
 StepSampler::Epoch StepSampler::arrange(int64_t number) const {
   Epoch epoch;
   epoch.number = number;
   epoch.order = order_of(number);
+  const auto count =
+      static_cast<int64_t>(epoch.order.empty() ? comparisons_.size() : epoch.order.size());
+  const auto comparisons_at = [&](int64_t place) {
+    const auto at = static_cast<size_t>(place);
+    return comparisons_[epoch.order.empty() ? at : static_cast<size_t>(epoch.order[at])];
+  };
   int64_t drawn = 0;
-  for (const int64_t group : epoch.order) {
-    drawn += comparisons_[static_cast<size_t>(group)];
+  for (int64_t place = 0; place < count; ++place) {
+    drawn += comparisons_at(place);
   }
+  epoch.step_at.reserve(static_cast<size_t>(steps_) + 1);
   int64_t before = 0;
-  int64_t place = 0;
-  const auto count = static_cast<int64_t>(epoch.order.size());
-  for (const int64_t group : epoch.order) {
-    before += comparisons_[group];
+  for (int64_t place = 0; place < count; ++place) {
+    before += comparisons_at(place);
     int64_t step = (before - 1) / per_step_;  // that the group's last comparison falls in
     if (drawn != total_) {
       // Every step gets a group: none is passed over, and enough are left for those that follow.
@@ -85,9 +93,8 @@ StepSampler::Epoch StepSampler::arrange(int64_t number) const {
     while (static_cast<int64_t>(epoch.step_at.size()) <= step) {
       epoch.step_at.push_back(place);
     }
-    ++place;
   }
-  epoch.step_at.push_back(place);
+  epoch.step_at.push_back(count);
   return epoch;
 }
 

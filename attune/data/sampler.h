@@ -44,7 +44,7 @@ class StepSampler {
  private:
   struct Epoch {
     int64_t number = -1;
-    std::vector<int64_t> order;    ///< Groups in the order of this epoch.
+    std::vector<int64_t> order;    ///< Groups in the order of this epoch; empty: the data's.
     std::vector<int64_t> step_at;  ///< Where each step begins in `order`; one more entry ends it.
   };
   [[nodiscard]] Epoch arrange(int64_t number) const;

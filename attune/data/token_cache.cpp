@@ -1,5 +1,6 @@
 #include "attune/data/token_cache.h"
 
+#include <atomic>
 #include <cstring>
 
 #include <nlohmann/json.hpp>
@@ -41,6 +42,7 @@ struct TokenCache::Impl {
            "TokenCache: group {} of {}",
            i,
            footer.num_groups);
+    touch(sizeof(IndexRecord));
     IndexRecord record;
     std::memcpy(&record,
                 file.bytes().data() + footer.index_offset + static_cast<size_t>(i) * sizeof record,
@@ -63,9 +65,25 @@ struct TokenCache::Impl {
           "{}: group {} of the cache is damaged. Delete the file",
           file.path().string(),
           i);
+    touch(size + kAround);
     return file.bytes().subspan(record.offset, size);
   }
 
+  /// Notes that bytes of the file are about to be read. Their pages count as the process's memory
+  /// until they are released, which is done here whenever enough have come together; who reads them
+  /// at the moment finds them again.
+  void touch(uint64_t size) const {
+    constexpr uint64_t kMost = uint64_t{16} << 20;
+    if (touched.fetch_add(size, std::memory_order_relaxed) + size > kMost) {
+      touched.store(0, std::memory_order_relaxed);
+      file.release();
+    }
+  }
+
+  /// What the system maps along with a page that is touched.
+  static constexpr uint64_t kAround = uint64_t{64} << 10;
+
+  mutable std::atomic<uint64_t> touched = 0;
   io::MappedFile file;
   CacheFooter footer;
   std::vector<std::string> values;

@@ -19,7 +19,8 @@
 namespace attune::data {
 
 /// A data set of encoded groups, read-only, in one mapped file. Copies share the mapping; reading
-/// is safe from several threads.
+/// is safe from several threads. However much is read, no more than some 16 MiB of the file's pages
+/// stay in the process's memory.
 class TokenCache {
  public:
   /// Opens a cache file and checks all of it that a reader relies on: sizes, offsets, checksum.

@@ -1,14 +1,16 @@
 #include "attune/tensor/allocator.h"
 
 #include <algorithm>
-#include <bit>
+#include <cstddef>
 #include <cstring>
-#include <deque>
 #include <map>
 #include <mutex>
 #include <new>
+#include <set>
 #include <unordered_map>
+#include <utility>
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <c10/core/Allocator.h>
@@ -18,13 +20,18 @@ namespace attune::tensor {
 namespace {
 
 constexpr size_t kSmallest = size_t{256} << 10;
+constexpr size_t kGrain = size_t{64} << 10;
+constexpr size_t kRange = size_t{1} << 30;
 
-// Eight sizes from one power of two to the next, so that a batch that is a little longer finds the
-// blocks of the last one. The end of a block that nobody touches takes no memory.
-size_t block_size(size_t bytes) {
-  const size_t step = std::bit_floor(bytes) / 8;
-  return (bytes + step - 1) / step * step;
+size_t round_up(size_t bytes, size_t grain) {
+  return (bytes + grain - 1) / grain * grain;
 }
+
+// A stretch of addresses that no tensor has.
+struct Span {
+  size_t size = 0;
+  bool warm = false;  // its pages were written once and are still the process's
+};
 
 class BlockCache final : public c10::Allocator {
  public:
@@ -32,7 +39,7 @@ class BlockCache final : public c10::Allocator {
     if (bytes < kSmallest) {
       return small_.allocate(bytes);
     }
-    void* data = take(block_size(bytes));
+    void* data = take(round_up(bytes, kGrain));
     return {data, data, &free_any, c10::Device(c10::kCPU)};
   }
 
@@ -51,68 +58,131 @@ class BlockCache final : public c10::Allocator {
   }
 
  private:
-  struct Kept {
-    void* data;
-    int64_t freed_at;  // counts up
-  };
+  using Spans = std::map<std::byte*, Span>;
 
   void* take(size_t size) {
     const std::lock_guard lock(mutex_);
-    // A kept block of the size, or at most a quarter larger.
-    const auto at = kept_.lower_bound(size);
-    void* data = nullptr;
-    if (at != kept_.end() && at->first <= size + size / 4) {
-      size = at->first;
-      data = at->second.back().data;  // freed last: its pages are the warmest
-      at->second.pop_back();
-      if (at->second.empty()) {
-        kept_.erase(at);
-      }
-      state_.kept -= static_cast<int64_t>(size);
-      ++state_.reused;
-    } else {
-      data = map(size);
+    auto at = smallest_warm(size);
+    const bool fresh = at == spans_.end();
+    if (fresh) {
+      at = with_fresh_pages(size);
+    }
+    ++(fresh ? state_.fresh : state_.reused);
+    std::byte* const data = at->first;
+    Span rest = at->second;
+    erase(at);
+    rest.size -= size;
+    if (rest.size > 0) {
+      insert(data + size, rest);
     }
     live_[data] = size;
     state_.live += static_cast<int64_t>(size);
-    state_.peak = std::max(state_.peak, state_.live);
-    return data;
-  }
-
-  void* map(size_t size) {
-    const int64_t live = state_.live + static_cast<int64_t>(size);
-    while (state_.kept > 0 && live + state_.kept > std::max(state_.peak, live)) {
-      unmap_oldest();
-    }
-    void* data = map_pages(size);
-    while (data == MAP_FAILED && state_.kept > 0) {
-      unmap_oldest();
-      data = map_pages(size);
-    }
-    if (data == MAP_FAILED) {
-      throw std::bad_alloc();
-    }
-    ++state_.mapped;
-    return data;
-  }
-
-  static void* map_pages(size_t size) {
-    return ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  }
-
-  void unmap_oldest() {
-    auto oldest = kept_.begin();
-    for (auto at = kept_.begin(); at != kept_.end(); ++at) {
-      if (at->second.front().freed_at < oldest->second.front().freed_at) {
-        oldest = at;
+    if (state_.live > state_.peak) {
+      state_.peak = state_.live;
+      if (fresh) {
+        drop_kept();
       }
     }
-    state_.kept -= static_cast<int64_t>(oldest->first);
-    ::munmap(oldest->second.front().data, oldest->first);
-    oldest->second.pop_front();
-    if (oldest->second.empty()) {
-      kept_.erase(oldest);
+    return data;
+  }
+
+  // Of the smallest ones that are large enough, that of the lowest address.
+  Spans::iterator smallest_warm(size_t size) {
+    const auto fit = by_size_.lower_bound({size, nullptr});
+    return fit == by_size_.end() ? spans_.end() : spans_.find(fit->second);
+  }
+
+  // A span of at least the size that begins with as many warm pages as can be had; behind the size
+  // it has none.
+  Spans::iterator with_fresh_pages(size_t size) {
+    auto best = spans_.end();
+    size_t best_warm = 0;
+    for (auto at = spans_.begin(); at != spans_.end(); ++at) {
+      const auto next = std::next(at);
+      const bool grows = at->second.warm && next != spans_.end() && !next->second.warm &&
+                         next->first == at->first + at->second.size;
+      const size_t warm = grows ? at->second.size : 0;
+      const size_t room =
+          at->second.warm ? (grows ? warm + next->second.size : 0) : at->second.size;
+      if (room >= size && (best == spans_.end() || warm > best_warm)) {
+        best = at;
+        best_warm = warm;
+      }
     }
+    if (best == spans_.end()) {
+      return map(size);
+    }
+    if (best_warm > 0) {
+      const auto next = std::next(best);
+      std::byte* const data = best->first;
+      const Span both{.size = best_warm + next->second.size, .warm = false};
+      erase(next);
+      erase(best);
+      best = spans_.emplace(data, both).first;
+    }
+    return best;
+  }
+
+  // Addresses for a gigabyte or the block; pages come when they are written.
+  Spans::iterator map(size_t size) {
+    const size_t range = round_up(size, kRange);
+    for (const size_t room : {range, size}) {
+      void* const data = ::mmap(nullptr,
+                                room,
+                                PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                                -1,
+                                0);
+      if (data != MAP_FAILED) {
+        return spans_.emplace(static_cast<std::byte*>(data), Span{.size = room, .warm = false})
+            .first;
+      }
+    }
+    throw std::bad_alloc();
+  }
+
+  // Where tensors alive become more than they ever were, pages of freed ones go back, so that both
+  // together are not more than that. At no other time: who gives back what the next step asks for
+  // again would pay for it in every step.
+  void drop_kept() {
+    while (!by_size_.empty()) {
+      const auto largest = spans_.find(by_size_.rbegin()->second);
+      std::byte* const data = largest->first;
+      const Span cold{.size = largest->second.size, .warm = false};
+      ::madvise(data, cold.size, MADV_DONTNEED);
+      erase(largest);
+      insert(data, cold);
+    }
+  }
+
+  // Adds a span, joined with its neighbours of the same warmth.
+  void insert(std::byte* data, Span span) {
+    auto next = spans_.lower_bound(data);
+    if (next != spans_.end() && next->second.warm == span.warm && next->first == data + span.size) {
+      span.size += next->second.size;
+      next = erase(next);
+    }
+    if (next != spans_.begin()) {
+      const auto last = std::prev(next);
+      if (last->second.warm == span.warm && last->first + last->second.size == data) {
+        data = last->first;
+        span.size += last->second.size;
+        erase(last);
+      }
+    }
+    spans_.emplace(data, span);
+    if (span.warm) {
+      by_size_.emplace(span.size, data);
+      state_.kept += static_cast<int64_t>(span.size);
+    }
+  }
+
+  Spans::iterator erase(Spans::iterator at) {
+    if (at->second.warm) {
+      by_size_.erase({at->second.size, at->first});
+      state_.kept -= static_cast<int64_t>(at->second.size);
+    }
+    return spans_.erase(at);
   }
 
   // Whether the pointer was one of a block.
@@ -124,9 +194,8 @@ class BlockCache final : public c10::Allocator {
     }
     const size_t size = at->second;
     live_.erase(at);
-    kept_[size].push_back({data, ++frees_});
     state_.live -= static_cast<int64_t>(size);
-    state_.kept += static_cast<int64_t>(size);
+    insert(static_cast<std::byte*>(data), {.size = size, .warm = true});
     return true;
   }
 
@@ -135,8 +204,8 @@ class BlockCache final : public c10::Allocator {
   c10::Allocator& small_ = *c10::GetDefaultCPUAllocator();
   std::mutex mutex_;
   std::unordered_map<void*, size_t> live_;
-  std::map<size_t, std::deque<Kept>> kept_;  // by size; the one freed first in front
-  int64_t frees_ = 0;
+  Spans spans_;
+  std::set<std::pair<size_t, std::byte*>> by_size_;  // the warm ones
   BlockCacheState state_;
 };
 
@@ -156,6 +225,11 @@ void BlockCache::free_any(void* data) {
 
 void use_block_cache() {
   c10::SetAllocator(c10::DeviceType::CPU, &block_cache(), /*priority=*/1);
+#ifdef __GLIBC__
+  // The heap otherwise gives its end back after each step, and asks for it again in the next.
+  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 32 << 20);
+#endif
 }
 
 BlockCacheState block_cache_state() {

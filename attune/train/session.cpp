@@ -161,6 +161,7 @@ RunData::Count RunData::count_held_out() const {
 data::StepSampler make_sampler(const RunOptions& run, const RunData& data) {
   const auto seed = static_cast<uint64_t>(run.train.seed);
   std::vector<int32_t> comparisons;
+  comparisons.reserve(data.train.size());
   for (const int64_t group : data.train) {
     comparisons.push_back(data.cache.num_comparisons(group));
   }

@@ -120,7 +120,9 @@ void keep_usable(const std::vector<objective::TermOptions>& terms,
                  bool all,
                  Watcher& watcher) {
   std::vector<Found> found(terms.size());
-  std::vector<int64_t> kept;
+  const size_t count = groups.size();
+  size_t kept = 0;  // groups[0 .. kept) are
+  const int64_t front = groups.empty() ? -1 : groups.front();
   int64_t first_left = -1;
   for (const int64_t group : groups) {
     bool keep = false;
@@ -135,14 +137,14 @@ void keep_usable(const std::vector<objective::TermOptions>& terms,
       keep = keep || takes_it;
     }
     if (keep) {
-      kept.push_back(group);
+      groups[kept++] = group;
     } else if (first_left < 0) {
       first_left = group;
     }
   }
-  for (size_t k = 0; all && !groups.empty() && k < terms.size(); ++k) {
+  for (size_t k = 0; all && count > 0 && k < terms.size(); ++k) {
     if (!found[k].any) {
-      refuse_items(terms[k], cache.where(groups.front()));
+      refuse_items(terms[k], cache.where(front));
     }
     check_sides(terms[k], found[k], watcher);
   }
@@ -150,11 +152,11 @@ void keep_usable(const std::vector<objective::TermOptions>& terms,
     watcher.warn(
         fmt::format("{} of the {} rows are left out: they hold nothing that the objective "
                     "learns from (first: {})",
-                    groups.size() - kept.size(),
-                    groups.size(),
+                    count - kept,
+                    count,
                     cache.where(first_left)));
   }
-  groups = std::move(kept);
+  groups.resize(kept);
 }
 
 }  // namespace attune::train

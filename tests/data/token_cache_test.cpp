@@ -1,11 +1,14 @@
 #include "attune/data/token_cache.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "attune/core/random.h"
 #include "attune/data/cache_writer.h"
@@ -47,6 +50,16 @@ std::string rows(int count) {
     text += row(i);
   }
   return text;
+}
+
+/// Memory of this process whose pages are a file's.
+int64_t mapped_resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  int64_t size = 0;
+  int64_t resident = 0;
+  int64_t shared = 0;
+  statm >> size >> resident >> shared;
+  return shared * ::sysconf(_SC_PAGESIZE);
 }
 
 /// A build in a folder of its own.
@@ -315,6 +328,32 @@ TEST(TokenCache, AFileAcrossTheChecksumsPiecesIsWhole) {
   EXPECT_EQ(bytes_with_report(exact), kCachePiece + sizeof(uint64_t));
   bytes_with_report(exact - 1);
   bytes_with_report(exact + 1);
+}
+
+// 131 MiB of groups: reading all of them, in either order, leaves a few megabytes in memory.
+TEST(TokenCache, HoweverMuchIsReadLittleStaysInMemory) {
+  const Folder folder;
+  const auto path = folder.at("large.tokens");
+  {
+    CacheWriter writer(path, std::string(32, 'a'));
+    EncodedGroup group;
+    group.prompt = std::vector<int32_t>(1 << 14, 3);
+    group.completions = {{1}, {2, 5}};
+    for (int i = 0; i < 2096; ++i) {
+      writer.add(group, 5, "x:1");
+    }
+    writer.finish("{}");
+  }
+  const TokenCache cache(path);
+  const int64_t before = mapped_resident_bytes();
+  int64_t most = 0;
+  for (int64_t i = 0; i < 2 * cache.size(); ++i) {
+    const int64_t at = i < cache.size() ? i : 2 * cache.size() - 1 - i;
+    ASSERT_EQ(cache.group(at).completions[1][1], 5);
+    most = std::max(most, mapped_resident_bytes() - before);
+  }
+  EXPECT_GT(most, int64_t{1} << 20);
+  EXPECT_LT(most, int64_t{24} << 20);
 }
 
 TEST(TokenCache, ALyingFileWithARightChecksumCannotReachOutside) {

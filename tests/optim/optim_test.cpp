@@ -1,6 +1,10 @@
 // AdamW, clipping and schedules against torch and transformers (tests/golden/optim.py).
 #include <cmath>
 
+#include <ATen/Parallel.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/zeros.h>
+
 #include "attune/io/json.h"
 #include "attune/optim/adamw.h"
 #include "attune/optim/schedule.h"
@@ -146,6 +150,37 @@ TEST(AdamW, RefusesMomentsOfAnotherModel) {
               HasSubstr("of another model"));
   EXPECT_THROW(optimizer.restore({}, {}, 3), InternalError);
   EXPECT_THROW(AdamW({tests::normal({7}, 1)}, {}), InternalError);
+}
+
+// 1, -2, 3, -4, ... of both dtypes: the sum of the first n squares is n (n + 1) (2n + 1) / 6, exact
+// in f64. 131,101 numbers are more than one thread's piece.
+TEST(GradNorm, IsTheLengthOfAllGradientsTogether) {
+  double expected = 0;
+  std::vector<at::Tensor> parameters;
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    for (const int64_t n : {7, 131'101}) {
+      at::Tensor g = at::arange(1, n + 1, dtype);
+      g.slice(0, 1, n, 2).neg_();
+      parameters.push_back(at::zeros({n}, dtype).set_requires_grad(true));
+      parameters.back().mutable_grad() = g;
+      const auto count = static_cast<double>(n);
+      expected += count * (count + 1) * (2 * count + 1) / 6;
+    }
+  }
+  parameters.push_back(at::zeros({3}).set_requires_grad(true));  // has no gradient
+  EXPECT_NEAR(grad_norm(parameters) / std::sqrt(expected), 1, 1e-14);
+}
+
+TEST(GradNorm, OneThreadOrTwoGiveTheSameBits) {
+  const at::Tensor w = tests::normal({17, 19'997}, 3).to(at::kFloat).set_requires_grad(true);
+  w.mutable_grad() = tests::normal({17, 19'997}, 5).to(at::kFloat);
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const double one = grad_norm({w});
+  at::set_num_threads(2);
+  const double two = grad_norm({w});
+  at::set_num_threads(before);
+  EXPECT_EQ(one, two);
 }
 
 TEST(Clip, NeverLengthensAndZeroIsOff) {
