@@ -4,8 +4,8 @@
 // library's heap keeps them in one piece that it cuts up: after some steps of SmolLM2 it held 1.97
 // GB for 1.28 GB of tensors. Giving every large tensor pages of its own keeps memory at what is
 // used, but fresh pages cost more than the arithmetic that fills them. So freed blocks are kept,
-// cut up and joined for the next tensors: a step whose batch is no larger than those before finds all
-// of its memory there and asks the system for nothing.
+// cut up and joined for the next tensors: a step whose batch is no larger than those before finds
+// all of its memory there and asks the system for nothing.
 #pragma once
 
 #include <cstdint>

@@ -54,7 +54,8 @@ std::vector<std::pair<std::string, std::string>> data_counts(const RunData& data
 }
 
 void add_lengths(report::RunReport& page, const RunData& data) {
-  constexpr size_t kEnough = size_t{1} << 16;  // for a histogram: of more groups, evenly spaced ones
+  constexpr size_t kEnough = size_t{1}
+                             << 16;  // for a histogram: of more groups, evenly spaced ones
   const auto add = [&](const data::TokenCache& cache, const std::vector<int64_t>& groups) {
     const size_t apart = (groups.size() + kEnough - 1) / kEnough;
     for (size_t at = 0; at < groups.size(); at += apart) {
