@@ -92,10 +92,10 @@ at::Tensor Pass::run(const at::Tensor& tokens_N,
 void Pass::layer(int64_t index, const nn::RotaryAngles& angles, Attention& attention) {
   const DecoderLayer& weights = model_.layers()[static_cast<size_t>(index)];
   norm(x_ND_, weights.input_layernorm, normed_ND_);
-  project(normed_ND_,
-          std::array{Target{&weights.q_proj, q_},
-                     Target{&weights.k_proj, k_},
-                     Target{&weights.v_proj, v_}});
+  project(
+      normed_ND_,
+      std::array{
+          Target{&weights.q_proj, q_}, Target{&weights.k_proj, k_}, Target{&weights.v_proj, v_}});
   if (shape_.qk_norm) {
     norm_heads(q_, weights.q_norm, shape_.heads);
     norm_heads(k_, weights.k_norm, shape_.kv_heads);
@@ -188,8 +188,7 @@ void Pass::project_few(const at::Tensor& x_NI, std::span<const Target> targets) 
     if (const adapter::Lora* const lora = lora_of(target)) {
       const int64_t R = lora->a_RI.size(0);
       inner.push_back(numbers(N_, R));
-      products.push_back(
-          {.w = rows_of(lora->a_RI), .O = R, .y = data(inner.back()), .stride = R});
+      products.push_back({.w = rows_of(lora->a_RI), .O = R, .y = data(inner.back()), .stride = R});
     }
   }
   tensor::thin_product(rows_of(x_NI), N_, I, products);
@@ -208,11 +207,8 @@ void Pass::project_few(const at::Tensor& x_NI, std::span<const Target> targets) 
   }
 }
 
-void tile_result(int64_t N,
-                 std::vector<tensor::Summand> sum,
-                 const at::Tensor& y_NO,
-                 bool add,
-                 float factor) {
+void tile_result(
+    int64_t N, std::vector<tensor::Summand> sum, const at::Tensor& y_NO, bool add, float factor) {
   const int64_t O = y_NO.size(1);
   float* const y = data(y_NO);
   const std::array products{std::move(sum)};
@@ -263,10 +259,8 @@ at::Tensor infer_logits(const Decoder& model, const at::Tensor& h_ND) {
   const at::Tensor& head_VD = model.head_weight();
   const at::Tensor x_ND = h_ND.contiguous();
   const at::Tensor logits_NV = numbers(x_ND.size(0), head_VD.size(0));
-  const tensor::ThinProduct product{.w = rows_of(head_VD),
-                                    .O = head_VD.size(0),
-                                    .y = data(logits_NV),
-                                    .stride = head_VD.size(0)};
+  const tensor::ThinProduct product{
+      .w = rows_of(head_VD), .O = head_VD.size(0), .y = data(logits_NV), .stride = head_VD.size(0)};
   tensor::thin_product(rows_of(x_ND), x_ND.size(0), x_ND.size(1), {&product, 1});
   return logits_NV;
 }

@@ -9,7 +9,8 @@ namespace attune::model {
 
 /// What the products of a pass are made for.
 enum class InferenceRows {
-  kFew,   ///< A step of writing, short prompts: weights are read where they stand, once for all rows.
+  kFew,   ///< A step of writing, short prompts: weights are read where they stand, once for all
+          ///< rows.
   kMany,  ///< Long prompts: products of tiles.
 };
 

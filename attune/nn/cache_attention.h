@@ -1,4 +1,5 @@
-// Attention of single query rows over caches of keys and values, as a step of writing text needs it.
+// Attention of single query rows over caches of keys and values, as a step of writing text needs
+// it.
 #pragma once
 
 #include <cstdint>

@@ -15,21 +15,21 @@ namespace {
 // Rows of x that a block of the weight meets at once.
 constexpr int64_t kGroup = 4;
 // How far ahead weights are asked for: a core alone keeps too few lines under way.
-constexpr int64_t kAheadBytes = 4096;
+constexpr int64_t kAheadBytes = 8192;
 // Fewer multiplications than these are not worth a thread.
 constexpr int64_t kNumbersPerTask = 32768;
 
 // Lines of numbers as long as a register; written out, since the attribute takes no parameter.
 template <int kLanes>
 struct Lines;
-#define ATTUNE_LINES(n)                                                                         \
-  template <>                                                                                   \
-  struct Lines<n> {                                                                             \
-    using Wide = float __attribute__((vector_size((n) * sizeof(float))));                         \
+#define ATTUNE_LINES(n)                                                                            \
+  template <>                                                                                      \
+  struct Lines<n> {                                                                                \
+    using Wide = float __attribute__((vector_size((n) * sizeof(float))));                          \
     using Loaded = float __attribute__((vector_size((n) * sizeof(float)), aligned(4), may_alias)); \
-    using Bits = uint32_t __attribute__((vector_size((n) * sizeof(uint32_t))));                   \
-    using Narrow =                                                                              \
-        uint16_t __attribute__((vector_size((n) * sizeof(uint16_t)), aligned(2), may_alias));     \
+    using Bits = uint32_t __attribute__((vector_size((n) * sizeof(uint32_t))));                    \
+    using Narrow =                                                                                 \
+        uint16_t __attribute__((vector_size((n) * sizeof(uint16_t)), aligned(2), may_alias));      \
   }
 ATTUNE_LINES(16);
 ATTUNE_LINES(8);
@@ -194,11 +194,8 @@ Run fastest() {
 
 }  // namespace
 
-void thin_product(const Rows& x_MI,
-                  int64_t M,
-                  int64_t I,
-                  std::span<const ThinProduct> products,
-                  bool alone) {
+void thin_product(
+    const Rows& x_MI, int64_t M, int64_t I, std::span<const ThinProduct> products, bool alone) {
   static const Run run = fastest();
   ensure(x_MI.dtype == at::kFloat && I > 0, "thin_product: x is {}", at::toString(x_MI.dtype));
   int64_t rows = 0;
