@@ -71,13 +71,77 @@ class AnswerWriter {
   LineWriter out_;
 };
 
+// How long it took, and how much of it until texts had their first token.
+class Clock {
+ public:
+  explicit Clock(size_t texts) : begun_(texts, false) {}
+
+  /// A token of text i came.
+  void token(size_t i) {
+    const double now = seconds();
+    prompt_s_ += begun_[i] ? 0 : now - last_s_;
+    first_s_ = last_s_ == 0 ? now : first_s_;
+    begun_[i] = true;
+    last_s_ = now;
+  }
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+  /// Of it, spent on what ended with a text's first token: its prompt.
+  [[nodiscard]] double prompt_seconds() const {
+    return prompt_s_;
+  }
+  [[nodiscard]] double first_token_seconds() const {
+    return first_s_;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::vector<bool> begun_;
+  double last_s_ = 0;
+  double first_s_ = 0;
+  double prompt_s_ = 0;
+};
+
+void tell_summary(size_t answers,
+                  size_t rows,
+                  int64_t tokens,
+                  const Clock& clock,
+                  LogKind log,
+                  Terminal& terminal) {
+  if (log == LogKind::kJson) {
+    Json out;
+    out["event"] = "summary";
+    out["prompts"] = rows;
+    out["answers"] = answers;
+    out["tokens"] = tokens;
+    out["seconds"] = clock.seconds();
+    out["prompt_seconds"] = clock.prompt_seconds();
+    out["first_token_seconds"] = clock.first_token_seconds();
+    out["stopped"] = answers < rows;
+    put(stderr, out.dump() + "\n");
+    return;
+  }
+  if (answers < rows) {
+    terminal.warn(fmt::format("stopped: these are {} answers of {}",
+                              count_text(static_cast<int64_t>(answers)),
+                              count_text(static_cast<int64_t>(rows))));
+  }
+  terminal.note(fmt::format("{} answers, {} tokens in {:.1f} s: {:.1f} tokens/s",
+                            count_text(static_cast<int64_t>(answers)),
+                            count_text(tokens),
+                            clock.seconds(),
+                            static_cast<double>(tokens) / std::max(clock.seconds(), 1e-9)));
+}
+
 }  // namespace
 
 int answer_file(const std::string& model_path,
                 const WriterOptions& writer,
                 const PromptOptions& prompt,
                 const generate::GenerateOptions& options,
-                Terminal& terminal) {
+                LogKind log) {
+  Terminal terminal(log);
   check_path("--prompts", prompt.prompts);
   check_output(prompt.output, {prompt.prompts}, "answers");
   const std::vector<data::PromptRow> rows = data::read_prompts(prompt.prompts);
@@ -93,7 +157,7 @@ int answer_file(const std::string& model_path,
     total += expected.back();
   }
   AnswerWriter answers(rows, prompt.output);
-  // Lines on a terminal show the progress themselves.
+  // On a terminal the lines themselves show how far it is.
   const bool shows = !prompt.output.empty() || ::isatty(STDOUT_FILENO) == 0;
   int64_t done = 0;
   int64_t made = 0;
@@ -103,11 +167,12 @@ int answer_file(const std::string& model_path,
     }
   };
   tell();
-  const auto start = std::chrono::steady_clock::now();
+  Clock clock(rows.size());
   model->generate(
       ids,
       options,
       [&](size_t i, const std::string&) {
+        clock.token(i);
         if (expected[i] > 0) {
           --expected[i];
           ++done;
@@ -121,18 +186,8 @@ int answer_file(const std::string& model_path,
          done += expected[i];  // what it did not take
          tell();
        }});
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   answers.finish();
-  if (answers.count() < rows.size()) {
-    terminal.warn(fmt::format("stopped: these are {} answers of {}",
-                              count_text(static_cast<int64_t>(answers.count())),
-                              count_text(static_cast<int64_t>(rows.size()))));
-  }
-  terminal.note(fmt::format("{} answers, {} tokens in {:.1f} s: {:.1f} tokens/s",
-                            count_text(static_cast<int64_t>(answers.count())),
-                            count_text(made),
-                            took.count(),
-                            static_cast<double>(made) / std::max(took.count(), 1e-9)));
+  tell_summary(answers.count(), rows.size(), made, clock, log, terminal);
   return stop_requested() ? kStopped : kGood;
 }
 

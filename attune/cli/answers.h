@@ -40,6 +40,6 @@ int answer_file(const std::string& model_path,
                 const WriterOptions& writer,
                 const PromptOptions& prompt,
                 const generate::GenerateOptions& options,
-                Terminal& terminal);
+                LogKind log);
 
 }  // namespace attune::cli

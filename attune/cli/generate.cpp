@@ -108,8 +108,7 @@ int generate_command(Arguments arguments) {
         "--output is for the answers to --prompts; one answer goes to stdout");
   if (from_file) {
     catch_stop_signals();
-    Terminal terminal(line.log());
-    return answer_file(line.positional(0), writer, prompt, options, terminal);
+    return answer_file(line.positional(0), writer, prompt, options, line.log());
   }
   const std::string words = line.positional(1) == "-" ? read_all(std::cin) : line.positional(1);
   catch_stop_signals();
