@@ -33,11 +33,13 @@ TEST(Prompts, AreTheLinesOfAPlainFile) {
 }
 
 TEST(Prompts, AreTheFieldOfObjects) {
+  const testing::Folder folder;
   const auto rows =
-      read_prompts(file_of("{\"prompt\": \"one\", \"chosen\": \"1\", \"rejected\": \"2\"}\n"
-                           "{\"prompt\": [{\"role\": \"system\", \"content\": \"s\"}, "
-                           "{\"role\": \"user\", \"content\": \"two\\nlines\"}]}\n"
-                           "{\"instruction\": \"three\", \"input\": \"four\"}\n"));
+      read_prompts(folder.write("p",
+                                "{\"prompt\": \"one\", \"chosen\": \"1\", \"rejected\": \"2\"}\n"
+                                "{\"prompt\": [{\"role\": \"system\", \"content\": \"s\"}, "
+                                "{\"role\": \"user\", \"content\": \"two\\nlines\"}]}\n"
+                                "{\"instruction\": \"three\", \"input\": \"four\"}\n"));
   ASSERT_EQ(rows.size(), 3U);
   EXPECT_EQ(rows[0].prompt.plain, "one");
   ASSERT_EQ(rows[1].prompt.turns.size(), 2U);

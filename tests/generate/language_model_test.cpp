@@ -1,7 +1,12 @@
 #include "attune/generate/language_model.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
+
+#include <ATen/ops/empty.h>
+
+#include "attune/model/decoder.h"
 
 #include "tests/tensor/golden.h"
 

@@ -37,8 +37,11 @@ at::Tensor run(const Decoder& model, int64_t count, bool adapters, InferenceRows
 // Adapters on every layer, that do something.
 void adapt(Decoder& model) {
   uint64_t key = 0;
+  adapter::AdapterOptions options;
+  options.rank = 3;
+  options.alpha = 5;
   model.each_linear([&](const std::string&, adapter::Linear& linear) {
-    linear.lora = adapter::new_lora(linear.weight_OI, {.rank = 3, .alpha = 5}, ++key);
+    linear.lora = adapter::new_lora(linear.weight_OI, options, ++key);
     const at::NoGradGuard no_grad;
     linear.lora->b_OR.copy_(0.1 * normal({linear.weight_OI.size(0), 3}, key, at::kFloat));
   });
