@@ -41,8 +41,10 @@ SCORE = {
     **{name: how for name, how in TRAIN.items() if name.startswith("trl")},
 }
 GENERATE = {
-    "attune": {"precision": "f32"},
-    "attune-bf16": {"precision": "bf16"},
+    "attune": {"precision": "f32", "batch": 8},
+    "attune-bf16": {"precision": "bf16", "batch": 8},
+    "attune-one": {"precision": "f32", "batch": 1},
+    "attune-one-bf16": {"precision": "bf16", "batch": 1},
     "hf-f32": {"dtype": "float32", "batch": 8},
     "hf-bf16": {"dtype": "bfloat16", "batch": 8},
     "hf-one-f32": {"dtype": "float32", "batch": 1},
