@@ -19,6 +19,6 @@ attune_room(model TENSOR DEPS core config io tensor nn adapter
             LIBS nlohmann_json::nlohmann_json PCH)
 attune_room(objective TENSOR DEPS core config tensor)
 attune_room(optim TENSOR DEPS core config tensor)
-attune_room(generate TENSOR DEPS core config io text tensor adapter model)
+attune_room(generate TENSOR DEPS core config io text tensor nn adapter model)
 attune_room(train TENSOR DEPS core config io text data report tensor nn adapter model objective
             optim generate LIBS nlohmann_json::nlohmann_json PCH)

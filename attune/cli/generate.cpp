@@ -9,9 +9,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "attune/cli/answers.h"
 #include "attune/cli/command_line.h"
 #include "attune/cli/engine_commands.h"
-#include "attune/cli/run_line.h"
+#include "attune/cli/writer.h"
 #include "attune/core/error.h"
 #include "attune/core/stop.h"
 #include "attune/generate/language_model.h"
@@ -20,49 +21,21 @@
 namespace attune::cli {
 namespace {
 
-/// Which model is to write.
-struct WriterOptions {
-  std::string adapter;
-  std::string chat_template = "auto";
-  std::string precision = "f32";
-  std::string system;
-  int64_t threads = 0;
-
-  template <class Visitor>
-  void fields(Visitor&& field) {
-    field("adapter", adapter, {.help = "PEFT adapter folder; empty is the model alone"});
-    field("chat_template",
-          chat_template,
-          {.help = "auto (what the model brings) or a name, for instance chatml"});
-    field("precision",
-          precision,
-          {.help = "how weights are kept in memory", .one_of = {"f32", "bf16"}});
-    field("system", system, {.help = "the system message; empty is the template's own"});
-    field("threads", threads, {.help = "CPU threads; 0 is all", .at_least = 0, .at_most = 1024});
-  }
-};
-
-/// How `generate` reads its prompt.
-struct PromptOptions {
-  bool plain = false;
-
-  template <class Visitor>
-  void fields(Visitor&& field) {
-    field("plain", plain, {.help = "continue the text as it is, without the chat template"});
-  }
-};
-
 constexpr Usage kGenerateUsage{
     .name = "generate",
-    .synopsis = "MODEL PROMPT",
+    .synopsis = "MODEL [PROMPT]",
     .about =
         "Writes the model's answer to PROMPT on stdout, as it is made. - reads the prompt "
-        "from stdin. The same seed gives the same text.",
+        "from stdin. With --prompts=FILE it answers every prompt of a file, many at a time, and "
+        "writes one JSON object an answer, in the order of the file: row, prompt, text, tokens, "
+        "and whether the model ended it. The same seed gives the same text, whatever else is in "
+        "the file behind it.",
     .examples =
         "attune generate model.gguf \"Why is the sky blue?\"\n"
         "attune generate model/ \"Once upon\" --plain --temperature=0\n"
-        "attune generate model/ \"Hello\" --adapter=out/adapter --seed=7",
-    .least = 2,
+        "attune generate model/ \"Hello\" --adapter=out/adapter --seed=7\n"
+        "attune generate model/ --prompts=prompts.jsonl --output=answers.jsonl --batch=32",
+    .least = 1,
     .most = 2};
 
 constexpr Usage kChatUsage{
@@ -74,22 +47,6 @@ constexpr Usage kChatUsage{
     .examples = "attune chat model.gguf\nattune chat model/ --adapter=out/adapter",
     .least = 1,
     .most = 1};
-
-// In place, so that it never moves: it is large.
-std::unique_ptr<generate::LanguageModel> open_writer(const std::string& path,
-                                                     const WriterOptions& options) {
-  check_path("model", path);
-  check_path("--adapter", options.adapter);
-  model::ModelOptions model;
-  model.path = path;
-  model.precision = options.precision;
-  model.chat_template = options.chat_template;
-  auto writer = std::make_unique<generate::LanguageModel>(model, options.adapter, options.threads);
-  if (!writer->adapter_warning().empty()) {
-    put(stderr, fmt::format("warning: {}\n", writer->adapter_warning()));
-  }
-  return writer;
-}
 
 bool is_control(char c) {
   return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
@@ -129,14 +86,6 @@ std::string read_all(std::istream& in) {
   return text;
 }
 
-std::vector<text::Message> opening(const WriterOptions& options) {
-  std::vector<text::Message> messages;
-  if (!options.system.empty()) {
-    messages.push_back({"system", options.system});
-  }
-  return messages;
-}
-
 }  // namespace
 
 int generate_command(Arguments arguments) {
@@ -150,23 +99,24 @@ int generate_command(Arguments arguments) {
   if (!line.parse(arguments)) {
     return kGood;
   }
+  const bool from_file = !prompt.prompts.empty();
+  const bool from_line = line.positionals().size() > 1;
+  check(from_file || from_line,
+        "attune generate needs MODEL PROMPT, or MODEL --prompts=FILE. Try: attune generate --help");
+  check(!from_file || !from_line, "PROMPT and --prompts were both given; one of them is enough");
+  check(from_file || prompt.output.empty(),
+        "--output is for the answers to --prompts; one answer goes to stdout");
+  if (from_file) {
+    catch_stop_signals();
+    return answer_file(line.positional(0), writer, prompt, options, line.log());
+  }
   const std::string words = line.positional(1) == "-" ? read_all(std::cin) : line.positional(1);
   catch_stop_signals();
   check(!words.empty(), "the prompt is empty");
   check_words("the prompt", words);
-  const auto opened = open_writer(line.positional(0), writer);
-  generate::LanguageModel& model = *opened;
-  const bool plain = prompt.plain || !model.can_chat();
-  check(!plain || writer.system.empty(), "--system has no meaning without a chat template");
-  std::vector<std::vector<int32_t>> ids(1);
-  if (plain) {
-    ids[0] = model.prompt_of(words);
-  } else {
-    std::vector<text::Message> messages = opening(writer);
-    messages.push_back({"user", words});
-    ids[0] = model.prompt_of(messages);
-  }
-  model.generate(ids, options, print_piece);
+  const auto model = open_writer(line.positional(0), writer);
+  const std::vector<std::vector<int32_t>> ids{Prompter(*model, writer, prompt.plain).ids_of(words)};
+  model->generate(ids, options, print_piece);
   fmt::print("\n");
   return stop_requested() ? kStopped : kGood;
 }

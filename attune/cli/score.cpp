@@ -1,8 +1,5 @@
 // attune score: log-probs and implicit rewards, row by row.
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,16 +9,15 @@
 
 #include "attune/cli/command_line.h"
 #include "attune/cli/engine_commands.h"
+#include "attune/cli/line_writer.h"
 #include "attune/cli/run_line.h"
 #include "attune/core/error.h"
-#include "attune/core/file.h"
 #include "attune/core/stop.h"
 #include "attune/train/scoring.h"
 
 namespace attune::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 using train::ScoredRow;
 using train::ScoringSummary;
@@ -112,51 +108,6 @@ std::string line_of(const ScoredRow& row) {
   line["completions"] = std::move(completions);
   line["comparisons"] = std::move(comparisons);
   return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-// A stream, line by line, or a file that is there when it is finished.
-class LineWriter {
- public:
-  explicit LineWriter(const std::string& path) : name_(path.empty() ? "stdout" : path) {
-    if (path.empty()) {
-      stream_ = {stdout, [](std::FILE*) { return 0; }};
-    } else if (fs::exists(path) && !fs::is_regular_file(path)) {  // a pipe, a device
-      stream_ = {std::fopen(path.c_str(), "wb"), &std::fclose};
-      check(stream_ != nullptr, "{}: cannot be written: {}", path, std::strerror(errno));
-    } else {
-      file_.emplace(path);
-    }
-  }
-
-  void write(const std::string& line) {
-    if (file_) {
-      file_->write(line);
-      return;
-    }
-    const bool good = std::fwrite(line.data(), 1, line.size(), stream_.get()) == line.size() &&
-                      std::fflush(stream_.get()) == 0;
-    check(good, "{}: writing failed: {}", name_, std::strerror(errno));
-  }
-
-  void finish() {
-    if (file_) {
-      file_->commit();
-    }
-  }
-
- private:
-  std::string name_;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream_{nullptr, &std::fclose};
-  std::optional<AtomicFile> file_;
-};
-
-void check_output(const std::string& output, const std::vector<std::string>& inputs) {
-  for (const std::string& input : inputs) {
-    std::error_code failed;
-    check(output.empty() || !fs::equivalent(output, input, failed),
-          "--output and the rows are both {}; the scores would overwrite the rows",
-          input);
-  }
 }
 
 void tell_rows(const data::BuildReport& report, Terminal& terminal) {
@@ -252,7 +203,7 @@ int score_command(Arguments arguments) {
   for (const std::string& file : scoring.files) {
     check_path("rows", file);
   }
-  check_output(options.output, scoring.files);
+  check_output(options.output, scoring.files, "scores");
   catch_stop_signals();
   Terminal terminal(line.log());
   std::unique_ptr<LineWriter> out;  // made with the first row, so that an error leaves no file

@@ -4,26 +4,84 @@
 
 #include "attune/core/error.h"
 #include "attune/core/random.h"
+#include "attune/data/shared_prefixes.h"
 
 namespace attune::data {
 namespace {
 
-/// Appends one segment's tokens and returns its index.
+/// Appends one segment's tokens, keyed by `keys`, and returns its index.
 int32_t append_segment(PackedBatch& batch,
-                       const std::vector<int32_t>& tokens,
+                       std::span<const int32_t> tokens,
+                       std::span<const uint64_t> keys,
                        int32_t parent,
-                       int32_t first_position,
-                       uint64_t segment_key) {
+                       int32_t first_position) {
   const auto begin = static_cast<int32_t>(batch.tokens.size());
   batch.tokens.insert(batch.tokens.end(), tokens.begin(), tokens.end());
+  batch.row_keys.insert(batch.row_keys.end(), keys.begin(), keys.end());
   for (int32_t i = 0; i < static_cast<int32_t>(tokens.size()); ++i) {
-    const int32_t position = first_position + i;
-    batch.positions.push_back(position);
-    batch.row_keys.push_back(random_word(segment_key, static_cast<uint64_t>(position)));
+    batch.positions.push_back(first_position + i);
   }
   batch.segments.push_back({begin, static_cast<int32_t>(batch.tokens.size()), parent});
   return static_cast<int32_t>(batch.segments.size()) - 1;
 }
+
+/// Of each token of a prompt, from all tokens up to it.
+std::vector<uint64_t> prompt_keys(std::span<const int32_t> prompt) {
+  std::vector<uint64_t> keys;
+  uint64_t key = 0;
+  for (const int32_t token : prompt) {
+    key = random_word(key, static_cast<uint64_t>(token));
+    keys.push_back(key);
+  }
+  return keys;
+}
+
+/// Of each token of a completion, the `ordinal`th of its group.
+std::vector<uint64_t> completion_keys(const EncodedGroup& group, uint64_t ordinal, size_t count) {
+  const uint64_t key = random_word(group.key, ordinal);
+  std::vector<uint64_t> keys;
+  for (size_t i = 0; i < count; ++i) {
+    keys.push_back(random_word(key, group.prompt.size() + i));
+  }
+  return keys;
+}
+
+/// Appends what prompts share, and the rest of each when its group comes.
+class Prompts {
+ public:
+  Prompts(PackedBatch& batch, std::span<const EncodedGroup> groups)
+      : batch_(batch), groups_(groups) {
+    std::vector<std::span<const int32_t>> prompts;
+    for (const EncodedGroup& group : groups) {
+      prompts.emplace_back(group.prompt);
+    }
+    shared_ = share_prefixes(prompts);
+    for (const SharedRun& run : shared_.runs) {
+      append(prompts[run.prompt].first(static_cast<size_t>(run.end)), run.begin, run.parent);
+    }
+  }
+
+  /// The segment that ends the prompt of group `g`.
+  int32_t append_rest(size_t g) {
+    const int32_t run = shared_.run_of[g];
+    const int32_t begin = run < 0 ? 0 : shared_.runs[static_cast<size_t>(run)].end;
+    const std::vector<int32_t>& prompt = groups_[g].prompt;
+    return begin == static_cast<int32_t>(prompt.size()) ? run : append(prompt, begin, run);
+  }
+
+ private:
+  // Tokens from `begin` on. Runs are the first segments, so that they have the same indices.
+  int32_t append(std::span<const int32_t> tokens, int32_t begin, int32_t parent) {
+    const auto skip = static_cast<size_t>(begin);
+    const std::vector<uint64_t> keys = prompt_keys(tokens);
+    return append_segment(
+        batch_, tokens.subspan(skip), std::span(keys).subspan(skip), parent, begin);
+  }
+
+  PackedBatch& batch_;
+  std::span<const EncodedGroup> groups_;
+  SharedPrefixes shared_;
+};
 
 /// The rows that predict the sequence's labels: the parent's last token, then all but its own last.
 void append_scored_rows(PackedBatch& batch, int32_t sequence) {
@@ -111,21 +169,26 @@ PackedBatch pack(std::span<const EncodedGroup> groups,
   batch.positions.reserve(static_cast<size_t>(total));
   batch.row_keys.reserve(static_cast<size_t>(total));
   for (size_t g = 0; g < groups.size(); ++g) {
+    ensure(!groups[g].prompt.empty(), "pack: group {} has no prompt token", g);
+  }
+  Prompts prompts(batch, groups);
+  for (size_t g = 0; g < groups.size(); ++g) {
     const EncodedGroup& group = groups[g];
-    ensure(!group.prompt.empty(), "pack: group {} has no prompt token", g);
     batch.groups.push_back(indices.empty() ? static_cast<int64_t>(g) : indices[g]);
     batch.tags.push_back(group.tag);
 
     uint64_t ordinal = 0;  // of the segment within its group
     const auto first_sequence = static_cast<int32_t>(batch.sequences.size());
     const auto prompt_size = static_cast<int32_t>(group.prompt.size());
-    const int32_t prompt =
-        append_segment(batch, group.prompt, /*parent=*/-1, 0, random_word(group.key, ordinal));
+    const int32_t prompt = prompts.append_rest(g);
     const auto append_completion = [&](const std::vector<int32_t>& completion) {
       ensure(!completion.empty(), "pack: group {} has an empty completion", g);
       ++ordinal;
-      const int32_t segment =
-          append_segment(batch, completion, prompt, prompt_size, random_word(group.key, ordinal));
+      const int32_t segment = append_segment(batch,
+                                             completion,
+                                             completion_keys(group, ordinal, completion.size()),
+                                             prompt,
+                                             prompt_size);
       batch.sequences.push_back({segment, static_cast<int32_t>(g)});
       append_scored_rows(batch, static_cast<int32_t>(batch.sequences.size()) - 1);
     };

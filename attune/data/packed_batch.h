@@ -1,8 +1,10 @@
-// Many groups as one flat row of tokens: no padding, each prompt once. Plain integers, no tensors.
+// Many groups as one flat row of tokens: no padding, each prompt once, and what prompts begin with
+// together once for all of them. Plain integers, no tensors.
 //
-//   [ p p p p p p | a a a | b b | c c c c ] [ q q q | d d | e e e ]
+//   [ s s s s | p p p | a a a | b b | c c c c | q q q | d d | e e e ]
 //
-// A token sees its ancestors and its own past; never a sibling, never another prompt.
+// Here prompts s p and s q begin with the same tokens s. A token sees its ancestors and its own
+// past; never a sibling, never another prompt.
 #pragma once
 
 #include <cstddef>
@@ -16,11 +18,12 @@
 
 namespace attune::data {
 
-/// A run of packed tokens: a prompt or a completion.
+/// A run of packed tokens: a prompt, what several prompts begin with, the rest of one, or a
+/// completion.
 struct Segment {
   int32_t begin = 0;    ///< First packed token.
   int32_t end = 0;      ///< One past the last; greater than `begin`.
-  int32_t parent = -1;  ///< Index of the segment that this one continues; -1: a prompt.
+  int32_t parent = -1;  ///< Index of the segment that this one continues; -1: none.
 
   bool operator==(const Segment&) const = default;
 };
@@ -37,10 +40,12 @@ struct Sequence {
 struct PackedBatch {
   std::vector<int32_t> tokens;     ///< [N] token ids.
   std::vector<int32_t> positions;  ///< [N] from 0; a completion goes on where its parent ends.
-  /// [N] hash of (group key, segment ordinal within the group, position): the same token of the
-  /// same group gets the same key in any packing. Drives dropout.
+  /// [N] of a prompt's token, hash of all tokens up to it; of a completion's, hash of (group key,
+  /// ordinal of the completion, position). The same token of the same group gets the same key in
+  /// any packing. Drives dropout.
   std::vector<uint64_t> row_keys;
-  std::vector<Segment> segments;    ///< A parent stands before its children.
+  /// A parent stands before its children; what prompts share stands first.
+  std::vector<Segment> segments;
   std::vector<Sequence> sequences;  ///< [S] in the order of the groups, then of their completions.
 
   /// [C] packed token whose hidden state predicts `label`, in sequence order. The first label of a
@@ -74,7 +79,7 @@ struct PackedBatch {
   }
 };
 
-/// Packs the groups in the order given.
+/// Packs the groups in the order given, behind what their prompts share.
 ///
 /// @param indices   Index in the data set of each group; empty: 0, 1, 2, ...
 /// @param strangers  For each group, a completion of another prompt that is packed after its own,

@@ -211,6 +211,18 @@ std::vector<std::string> Row::column_names() const {
   return names;
 }
 
+std::optional<Text> read_prompt(const Row& row) {
+  if (!row.has("prompt")) {
+    return std::nullopt;
+  }
+  Text prompt = row.text("prompt");
+  if (!prompt.is_turns && row.column("prompt") == "instruction") {
+    const std::string input = row.word("input").value_or("");
+    prompt.plain += input.empty() ? "" : "\n\n" + input;
+  }
+  return prompt;
+}
+
 Text Row::text(std::string_view field) const {
   return read_text(*this, field, at(field));
 }

@@ -89,6 +89,10 @@ class Row {
 /// @throws RowError for anything else.
 double read_number(const Row& row, std::string_view column, const nlohmann::json& value);
 
+/// The prompt's field, nothing if the row has none; Alpaca's "input" follows the "instruction"
+/// after a blank line.
+std::optional<Text> read_prompt(const Row& row);
+
 /// `value` as text or turns; `field` is what messages call it. For lists of such values.
 Text read_text(const Row& row, std::string_view field, const nlohmann::json& value);
 

@@ -24,19 +24,6 @@ std::string quoted(const Row& row, std::string_view field) {
   return fmt::format("\"{}\"", row.column(field));
 }
 
-/// The prompt's field; Alpaca's "input" follows the "instruction" after a blank line.
-std::optional<Text> read_prompt(const Row& row) {
-  if (!row.has("prompt")) {
-    return std::nullopt;
-  }
-  Text prompt = row.text("prompt");
-  if (!prompt.is_turns && row.column("prompt") == "instruction") {
-    const std::string input = row.word("input").value_or("");
-    prompt.plain += input.empty() ? "" : "\n\n" + input;
-  }
-  return prompt;
-}
-
 GroupParts parts_of(const Row& row) {
   GroupParts parts;
   parts.prompt = read_prompt(row);

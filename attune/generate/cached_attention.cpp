@@ -6,13 +6,13 @@
 #include <utility>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
 
 #include "attune/core/error.h"
+#include "attune/nn/cache_attention.h"
 
 namespace attune::generate {
 
@@ -69,37 +69,74 @@ at::Tensor CachedAttention::attend(int64_t layer,
                                    const at::Tensor& q_NHE,
                                    const at::Tensor& k_NGE,
                                    const at::Tensor& v_NGE) {
+  const int64_t H = shape_.heads;
+  const int64_t G = shape_.kv_heads;
+  const int64_t E = shape_.head_dim;
+  const at::Tensor q = q_NHE.contiguous();
+  const at::Tensor out_NHE = at::empty(q.sizes(), at::kFloat);
+  std::vector<nn::CacheRow> singles;
+  int64_t row = 0;
+  for (const Rows& part : rows_) {
+    const Cache& cache = caches_[static_cast<size_t>(part.sequence)];
+    const int64_t n = part.count;
+    const at::Tensor& keys = cache.keys_GTE[static_cast<size_t>(layer)];
+    const at::Tensor& values = cache.values_GTE[static_cast<size_t>(layer)];
+    append(k_NGE.narrow(0, row, n), cache, keys);
+    append(v_NGE.narrow(0, row, n), cache, values);
+    if (n > kFewRows) {
+      out_NHE.narrow(0, row, n).copy_(attend_many(q.narrow(0, row, n), cache, layer));
+    } else {
+      for (int64_t i = 0; i < n; ++i) {
+        singles.push_back({.q = q.const_data_ptr<float>() + (row + i) * H * E,
+                           .keys = keys.const_data_ptr<float>(),
+                           .values = values.const_data_ptr<float>(),
+                           .room = cache.room,
+                           .T = cache.length + i + 1,
+                           .out = out_NHE.data_ptr<float>() + (row + i) * H * E});
+      }
+    }
+    row += n;
+  }
+  nn::attend_caches(singles, {.H = H, .G = G, .E = E});
+  return out_NHE;
+}
+
+void CachedAttention::append(const at::Tensor& from_NGE,
+                             const Cache& cache,
+                             const at::Tensor& to_GTE) const {
+  const at::Tensor x_NGE = from_NGE.contiguous();
+  const int64_t E = shape_.head_dim;
+  const int64_t G = shape_.kv_heads;
+  const float* const from = x_NGE.const_data_ptr<float>();
+  float* const to = to_GTE.data_ptr<float>();
+  for (int64_t i = 0; i < x_NGE.size(0); ++i) {
+    for (int64_t g = 0; g < G; ++g) {
+      std::copy_n(from + (i * G + g) * E, E, to + (g * cache.room + cache.length + i) * E);
+    }
+  }
+}
+
+at::Tensor CachedAttention::attend_many(const at::Tensor& q_NHE,
+                                        const Cache& cache,
+                                        int64_t layer) const {
+  const int64_t n = q_NHE.size(0);
   const int64_t G = shape_.kv_heads;
   const int64_t heads = shape_.heads / G;
   const int64_t E = shape_.head_dim;
+  const int64_t T = cache.length + n;
   const double scale = 1.0 / std::sqrt(static_cast<double>(E));
-  std::vector<at::Tensor> parts;
-  int64_t row = 0;
-  for (const Rows& part : rows_) {
-    Cache& cache = caches_[static_cast<size_t>(part.sequence)];
-    const int64_t n = part.count;
-    const int64_t T = cache.length + n;
-    const at::Tensor& keys = cache.keys_GTE[static_cast<size_t>(layer)];
-    const at::Tensor& values = cache.values_GTE[static_cast<size_t>(layer)];
-    keys.narrow(1, cache.length, n).copy_(k_NGE.narrow(0, row, n).transpose(0, 1));
-    values.narrow(1, cache.length, n).copy_(v_NGE.narrow(0, row, n).transpose(0, 1));
-    // Query heads of one key head side by side: [G, heads * n, E].
-    const at::Tensor q = q_NHE.narrow(0, row, n)
-                             .view({n, G, heads, E})
-                             .permute({1, 2, 0, 3})
-                             .reshape({G, heads * n, E});
-    at::Tensor scores = at::matmul(q, keys.narrow(1, 0, T).transpose(1, 2)) * scale;
-    if (n > 1) {
-      const at::Tensor hidden =
-          at::full({n, T}, -std::numeric_limits<double>::infinity(), scores.options())
-              .triu(cache.length + 1);
-      scores = (scores.view({G, heads, n, T}) + hidden).view({G, heads * n, T});
-    }
-    const at::Tensor out = at::matmul(at::softmax(scores, -1), values.narrow(1, 0, T));
-    parts.push_back(out.view({G, heads, n, E}).permute({2, 0, 1, 3}).reshape({n, shape_.heads, E}));
-    row += n;
-  }
-  return parts.size() == 1 ? parts[0] : at::cat(parts);
+  const at::Tensor keys = cache.keys_GTE[static_cast<size_t>(layer)].narrow(1, 0, T);
+  const at::Tensor values = cache.values_GTE[static_cast<size_t>(layer)].narrow(1, 0, T);
+  // Query heads of one key head side by side: [G, heads * n, E].
+  const at::Tensor q =
+      q_NHE.view({n, G, heads, E}).permute({1, 2, 0, 3}).reshape({G, heads * n, E});
+  const at::Tensor scores = at::matmul(q, keys.transpose(1, 2)) * scale;
+  const at::Tensor hidden =
+      at::full({n, T}, -std::numeric_limits<double>::infinity(), scores.options())
+          .triu(cache.length + 1);
+  const at::Tensor seen = (scores.view({G, heads, n, T}) + hidden).view({G, heads * n, T});
+  const at::Tensor out = at::matmul(at::softmax(seen, -1), values);
+  return out.view({G, heads, n, E}).permute({2, 0, 1, 3}).reshape({n, shape_.heads, E});
 }
 
 }  // namespace attune::generate

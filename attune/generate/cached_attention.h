@@ -11,9 +11,13 @@ namespace attune::generate {
 
 /// Attention over a growing cache of keys and values, one per sequence. The rows of a pass belong
 /// to the sequences that begin() names, in that order; each row sees its sequence's cache and the
-/// new rows before it.
+/// new rows before it. What a row gets does not depend on the other sequences.
 class CachedAttention : public model::Attention {
  public:
+  /// A sequence with more new rows than these goes through LibTorch's products; the others row by
+  /// row through nn::attend_caches.
+  static constexpr int64_t kFewRows = 32;
+
   /// Room for `num_sequences` sequences; each cache grows as needed.
   CachedAttention(const model::DecoderShape& shape, int64_t num_sequences);
 
@@ -27,6 +31,9 @@ class CachedAttention : public model::Attention {
   /// The pass is over: its rows now belong to the caches.
   void end();
 
+  [[nodiscard]] int64_t num_sequences() const {
+    return static_cast<int64_t>(caches_.size());
+  }
   /// Tokens in the cache of one sequence.
   [[nodiscard]] int64_t length(int64_t sequence) const;
   /// Forgets all but the first `length` tokens.
@@ -45,6 +52,11 @@ class CachedAttention : public model::Attention {
     int64_t room = 0;
   };
   void make_room(Cache& cache, int64_t length) const;
+  /// Writes rows behind a cache's last token.
+  void append(const at::Tensor& from_NGE, const Cache& cache, const at::Tensor& to_GTE) const;
+  [[nodiscard]] at::Tensor attend_many(const at::Tensor& q_NHE,
+                                       const Cache& cache,
+                                       int64_t layer) const;
 
   model::DecoderShape shape_;
   std::vector<Cache> caches_;

@@ -2,63 +2,125 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <vector>
 
 namespace attune::generate {
+namespace {
+
+// Ids in the order of their logits, sorted only as far as someone asks: usually some dozens.
+class Ranking {
+ public:
+  explicit Ranking(std::span<const float> logits) : logits_(logits) {
+    ids_.reserve(logits.size());
+    for (size_t i = 0; i < logits.size(); ++i) {
+      if (!std::isnan(logits[i])) {
+        ids_.push_back(static_cast<int32_t>(i));
+      }
+    }
+  }
+  [[nodiscard]] size_t size() const {
+    return ids_.size();
+  }
+  /// Forgets all but the first `count`.
+  void keep(size_t count) {
+    sort_to(count);
+    ids_.resize(count);
+  }
+  /// Of a function of all ids that are left, in any order.
+  template <class Mass>
+  [[nodiscard]] double sum(const Mass& mass) const {
+    double total = 0;
+    for (const int32_t id : ids_) {
+      total += mass(id);
+    }
+    return total;
+  }
+  /// The id of a rank; 0 is the likeliest.
+  int32_t at(size_t rank) {
+    if (rank >= sorted_) {
+      sort_to(std::min(ids_.size(), std::max<size_t>(64, 4 * (rank + 1))));
+    }
+    return ids_[rank];
+  }
+
+ private:
+  void sort_to(size_t count) {
+    if (count <= sorted_) {
+      return;
+    }
+    const auto better = [&](int32_t a, int32_t b) {
+      const float x = logits_[static_cast<size_t>(a)];
+      const float y = logits_[static_cast<size_t>(b)];
+      return x > y || (x == y && a < b);
+    };
+    const auto begin = ids_.begin() + static_cast<std::ptrdiff_t>(sorted_);
+    const auto end = ids_.begin() + static_cast<std::ptrdiff_t>(count);
+    if (end != ids_.end()) {
+      std::nth_element(begin, end, ids_.end(), better);
+    }
+    std::sort(begin, end, better);
+    sorted_ = count;
+  }
+
+  std::span<const float> logits_;
+  std::vector<int32_t> ids_;
+  size_t sorted_ = 0;
+};
+
+// Of equals the first.
+int32_t likeliest(std::span<const float> logits) {
+  size_t best = 0;
+  while (best < logits.size() && std::isnan(logits[best])) {
+    ++best;
+  }
+  if (best == logits.size()) {
+    return 0;
+  }
+  for (size_t i = best + 1; i < logits.size(); ++i) {
+    if (logits[i] > logits[best]) {
+      best = i;
+    }
+  }
+  return static_cast<int32_t>(best);
+}
+
+}  // namespace
 
 int32_t choose(std::span<const float> logits,
                const GenerateOptions& options,
                RandomStream& random) {
-  const auto better = [&](int32_t a, int32_t b) {
-    const float x = logits[static_cast<size_t>(a)];
-    const float y = logits[static_cast<size_t>(b)];
-    return x > y || (x == y && a < b);
-  };
-  std::vector<int32_t> ids;
-  ids.reserve(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (!std::isnan(logits[i])) {
-      ids.push_back(static_cast<int32_t>(i));
-    }
+  if (options.temperature == 0) {
+    return likeliest(logits);
   }
-  if (ids.empty()) {
+  Ranking ranking(logits);
+  if (ranking.size() == 0) {
     return 0;
   }
-  if (options.temperature == 0) {
-    return *std::min_element(ids.begin(), ids.end(), better);
+  if (options.top_k > 0 && options.top_k < static_cast<int64_t>(ranking.size())) {
+    ranking.keep(static_cast<size_t>(options.top_k));
   }
-  if (options.top_k > 0 && options.top_k < static_cast<int64_t>(ids.size())) {
-    std::partial_sort(ids.begin(), ids.begin() + options.top_k, ids.end(), better);
-    ids.resize(static_cast<size_t>(options.top_k));
-  } else {
-    std::sort(ids.begin(), ids.end(), better);
-  }
-  const double top = logits[static_cast<size_t>(ids[0])];
-  std::vector<double> mass;
-  for (const int32_t id : ids) {
-    mass.push_back(std::exp((static_cast<double>(logits[static_cast<size_t>(id)]) - top) /
-                            options.temperature));
-  }
-  double total = std::accumulate(mass.begin(), mass.end(), 0.0);
+  const double top = logits[static_cast<size_t>(ranking.at(0))];
+  const auto mass = [&](int32_t id) {
+    return std::exp((static_cast<double>(logits[static_cast<size_t>(id)]) - top) /
+                    options.temperature);
+  };
+  const double total = ranking.sum(mass);
+  size_t kept = ranking.size();
+  double held = total;
   if (options.top_p < 1) {
-    const double wanted = options.top_p * total;
-    double held = 0;
-    size_t kept = 0;
-    while (kept < mass.size() && held < wanted) {
-      held += mass[kept++];
+    held = 0;
+    for (kept = 0; kept < ranking.size() && held < options.top_p * total; ++kept) {
+      held += mass(ranking.at(kept));
     }
-    mass.resize(std::max<size_t>(1, kept));
-    total = std::accumulate(mass.begin(), mass.end(), 0.0);
   }
-  double left = random.uniform() * total;
-  for (size_t i = 0; i < mass.size(); ++i) {
-    left -= mass[i];
+  double left = random.uniform() * held;
+  for (size_t i = 0; i < kept; ++i) {
+    left -= mass(ranking.at(i));
     if (left < 0) {
-      return ids[i];
+      return ranking.at(i);
     }
   }
-  return ids[mass.size() - 1];
+  return ranking.at(kept - 1);
 }
 
 }  // namespace attune::generate

@@ -15,6 +15,7 @@
 #include "attune/generate/cached_attention.h"
 #include "attune/generate/choose.h"
 #include "attune/model/checkpoint.h"
+#include "attune/model/inference.h"
 #include "attune/tensor/kernel_memory.h"
 #include "attune/text/stream_decoder.h"
 
@@ -43,13 +44,18 @@ at::Tensor integers(const std::vector<int64_t>& values) {
 // One sequence that is being written.
 struct Writer {
   Writer(const text::Tokenizer& tokenizer, uint64_t key) : stream(tokenizer), random(key) {}
+  int64_t slot = -1;             // of the cache
   std::vector<int32_t> pending;  // tokens that the model has not seen
   Generation result;
   text::StreamDecoder stream;
   RandomStream random;
   int64_t room = 0;
-  bool done = false;
 };
+
+using Writers = std::vector<size_t>;  // places in the list of prompts
+
+// Prompts that wait are begun until this many tokens go through the model at once.
+constexpr int64_t kTokensAtOnce = 2048;
 
 }  // namespace
 
@@ -131,12 +137,191 @@ std::vector<int32_t> LanguageModel::prompt_of(const std::string& text) const {
   return impl_->tokenizer->encode(text, {.add_special = true});
 }
 
+namespace {
+
+// The work of one call of generate().
+class Work {
+ public:
+  Work(LanguageModel& model, CachedAttention& cache, bool adapters, const GenerateOptions& options)
+      : model_(model), cache_(cache), adapters_(adapters), options_(options) {}
+
+  /// @param shared  leading tokens of the first prompt that the cache holds.
+  void add(std::span<const std::vector<int32_t>> prompts, int64_t shared);
+  void run(const OnText& on_text, const Together& together);
+  std::vector<Generation> finish();
+
+ private:
+  void begin_waiting(size_t slots);
+  /// One pass, and a new token for each of its writers.
+  void step(const Writers& rows, model::InferenceRows kind, const OnText& on_text);
+  /// False if the text is at its end.
+  bool take(size_t i, int32_t id, const OnText& on_text);
+  void close(size_t i, const OnText& on_text);
+
+  LanguageModel& model_;
+  CachedAttention& cache_;
+  bool adapters_;
+  const GenerateOptions& options_;
+  std::vector<Writer> writers_;
+  Writers active_;
+  std::vector<int64_t> free_slots_;
+  size_t waiting_ = 0;  // the first that has not begun
+  bool stop_ = false;
+};
+
+void Work::add(std::span<const std::vector<int32_t>> prompts, int64_t shared) {
+  const text::Tokenizer& tokenizer = model_.tokenizer();
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const std::vector<int32_t>& prompt = prompts[i];
+    check(!prompt.empty(), "prompt {}: it is empty", i + 1);
+    const int64_t room = model_.max_tokens() - static_cast<int64_t>(prompt.size());
+    check(room > 0,
+          "prompt {}: {} tokens leave no room for an answer; the model was made for {}",
+          i + 1,
+          prompt.size(),
+          model_.max_tokens());
+    Writer& writer =
+        writers_.emplace_back(tokenizer, random_word(static_cast<uint64_t>(options_.seed), i));
+    writer.pending.assign(prompt.begin() + (i == 0 ? shared : 0), prompt.end());
+    writer.room = std::min(room, options_.max_new_tokens);
+  }
+}
+
+void Work::run(const OnText& on_text, const Together& together) {
+  for (int64_t slot = cache_.num_sequences(); slot-- > 0;) {
+    free_slots_.push_back(slot);
+  }
+  while (!stop_) {
+    begin_waiting(free_slots_.size());
+    if (active_.empty()) {
+      break;
+    }
+    Writers few;
+    Writers many;
+    for (const size_t i : active_) {
+      const auto count = static_cast<int64_t>(writers_[i].pending.size());
+      (count > CachedAttention::kFewRows ? many : few).push_back(i);
+    }
+    active_.clear();  // those that go on come back
+    step(many, model::InferenceRows::kMany, on_text);
+    step(few, model::InferenceRows::kFew, on_text);
+    for (const Writers* const ran : {&many, &few}) {
+      for (const size_t i : *ran) {
+        if (!writers_[i].pending.empty()) {
+          active_.push_back(i);
+          continue;
+        }
+        free_slots_.push_back(writers_[i].slot);
+        close(i, on_text);
+        if (together.on_done) {
+          together.on_done(i, writers_[i].result);
+        }
+      }
+    }
+    stop_ = stop_ || stop_requested();
+  }
+  for (const size_t i : active_) {
+    close(i, on_text);
+  }
+}
+
+void Work::begin_waiting(size_t slots) {
+  int64_t tokens = 0;
+  for (; slots > 0 && waiting_ < writers_.size(); --slots) {
+    Writer& writer = writers_[waiting_];
+    tokens += static_cast<int64_t>(writer.pending.size());
+    if (tokens > kTokensAtOnce && tokens > static_cast<int64_t>(writer.pending.size())) {
+      break;
+    }
+    writer.slot = free_slots_.back();
+    free_slots_.pop_back();
+    if (writers_.size() > 1) {
+      cache_.truncate(writer.slot, 0);
+    }
+    active_.push_back(waiting_++);
+  }
+}
+
+void Work::step(const Writers& rows, model::InferenceRows kind, const OnText& on_text) {
+  if (rows.empty()) {
+    return;
+  }
+  std::vector<CachedAttention::Rows> parts;
+  std::vector<int64_t> tokens;
+  std::vector<int64_t> positions;
+  std::vector<int64_t> last_rows;
+  for (const size_t i : rows) {
+    Writer& writer = writers_[i];
+    int64_t position = cache_.length(writer.slot);
+    for (const int32_t id : writer.pending) {
+      tokens.push_back(id);
+      positions.push_back(position++);
+    }
+    parts.push_back({writer.slot, static_cast<int64_t>(writer.pending.size())});
+    last_rows.push_back(static_cast<int64_t>(tokens.size()) - 1);
+    writer.pending.clear();
+  }
+  cache_.begin(std::move(parts));
+  const model::Decoder& decoder = model_.decoder();
+  const at::Tensor h_ND =
+      model::infer(decoder, integers(tokens), integers(positions), cache_, adapters_, kind);
+  cache_.end();
+  const at::Tensor logits_BV =
+      model::infer_logits(decoder, h_ND.index_select(0, integers(last_rows)));
+  const auto V = static_cast<size_t>(logits_BV.size(1));
+  const auto* logits = logits_BV.const_data_ptr<float>();
+  // A padded embedding has rows beyond the vocabulary; they are no tokens.
+  const size_t known = std::min(V, static_cast<size_t>(model_.tokenizer().vocab_size()));
+  std::vector<int32_t> ids(rows.size());
+  at::parallel_for(0, static_cast<int64_t>(rows.size()), 1, [&](int64_t begin, int64_t end) {
+    for (auto r = static_cast<size_t>(begin); r < static_cast<size_t>(end); ++r) {
+      ids[r] = choose(std::span(logits + r * V, known), options_, writers_[rows[r]].random);
+    }
+  });
+  for (size_t r = 0; r < rows.size(); ++r) {
+    if (take(rows[r], ids[r], on_text)) {
+      writers_[rows[r]].pending = {ids[r]};
+    }
+  }
+}
+
+bool Work::take(size_t i, int32_t id, const OnText& on_text) {
+  Writer& writer = writers_[i];
+  const std::vector<int32_t>& ends = model_.tokenizer().end_of_turn();
+  if (std::binary_search(ends.begin(), ends.end(), id)) {
+    writer.result.ended = true;
+    return false;
+  }
+  writer.result.ids.push_back(id);
+  const std::string text = writer.stream.push(id);
+  writer.result.text += text;
+  stop_ = stop_ || (on_text && !on_text(i, text));
+  return static_cast<int64_t>(writer.result.ids.size()) < writer.room;
+}
+
+void Work::close(size_t i, const OnText& on_text) {
+  const std::string rest = writers_[i].stream.finish();
+  if (on_text && !rest.empty()) {
+    on_text(i, rest);
+  }
+  writers_[i].result.text += rest;
+}
+
+std::vector<Generation> Work::finish() {
+  std::vector<Generation> results;
+  for (Writer& writer : writers_) {
+    results.push_back(std::move(writer.result));
+  }
+  return results;
+}
+
+}  // namespace
+
 std::vector<Generation> LanguageModel::generate(std::span<const std::vector<int32_t>> prompts,
                                                 const GenerateOptions& options,
-                                                const OnText& on_text) {
+                                                const OnText& on_text,
+                                                const Together& together) {
   const at::NoGradGuard no_grad;
-  const text::Tokenizer& tokenizer = *impl_->tokenizer;
-  const model::DecoderShape& shape = impl_->source.shape;
   const auto B = static_cast<int64_t>(prompts.size());
   std::unique_ptr<CachedAttention> cache;
   int64_t shared = 0;
@@ -151,85 +336,13 @@ std::vector<Generation> LanguageModel::generate(std::span<const std::vector<int3
     cache = std::move(impl_->kept);
     cache->truncate(0, shared);
   } else {
-    cache = std::make_unique<CachedAttention>(shape, B);
+    cache = std::make_unique<CachedAttention>(impl_->source.shape,
+                                              together.batch > 0 ? std::min(B, together.batch) : B);
   }
-  std::vector<Writer> writers;
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    const std::vector<int32_t>& prompt = prompts[i];
-    check(!prompt.empty(), "prompt {}: it is empty", i + 1);
-    const int64_t room = shape.max_positions - static_cast<int64_t>(prompt.size());
-    check(room > 0,
-          "prompt {}: {} tokens leave no room for an answer; the model was made for {}",
-          i + 1,
-          prompt.size(),
-          shape.max_positions);
-    Writer& writer =
-        writers.emplace_back(tokenizer, random_word(static_cast<uint64_t>(options.seed), i));
-    writer.pending.assign(prompt.begin() + shared, prompt.end());
-    writer.room = std::min(room, options.max_new_tokens);
-  }
-  const std::vector<int32_t>& ends = tokenizer.end_of_turn();
-  bool stop = false;
-  while (!stop) {
-    std::vector<CachedAttention::Rows> rows;
-    std::vector<int64_t> tokens;
-    std::vector<int64_t> positions;
-    std::vector<int64_t> last_rows;
-    for (size_t i = 0; i < writers.size(); ++i) {
-      Writer& writer = writers[i];
-      if (writer.done) {
-        continue;
-      }
-      const auto sequence = static_cast<int64_t>(i);
-      int64_t position = cache->length(sequence);
-      for (const int32_t id : writer.pending) {
-        tokens.push_back(id);
-        positions.push_back(position++);
-      }
-      rows.push_back({sequence, static_cast<int64_t>(writer.pending.size())});
-      last_rows.push_back(static_cast<int64_t>(tokens.size()) - 1);
-      writer.pending.clear();
-    }
-    if (rows.empty()) {
-      break;
-    }
-    cache->begin(rows);
-    const at::Tensor h_ND = impl_->decoder->forward(
-        integers(tokens), integers(positions), *cache, {.adapters = impl_->adapter_on});
-    cache->end();
-    const at::Tensor logits_BV =
-        impl_->decoder->logits(h_ND.index_select(0, integers(last_rows))).contiguous();
-    const auto V = static_cast<size_t>(logits_BV.size(1));
-    const auto* logits = logits_BV.const_data_ptr<float>();
-    // A padded embedding has rows beyond the vocabulary; they are no tokens.
-    const size_t known = std::min(V, static_cast<size_t>(tokenizer.vocab_size()));
-    for (size_t r = 0; r < rows.size(); ++r) {
-      const auto i = static_cast<size_t>(rows[r].sequence);
-      Writer& writer = writers[i];
-      const int32_t id = choose(std::span(logits + r * V, known), options, writer.random);
-      if (std::binary_search(ends.begin(), ends.end(), id)) {
-        writer.result.ended = true;
-        writer.done = true;
-        continue;
-      }
-      writer.result.ids.push_back(id);
-      writer.pending = {id};
-      const std::string text = writer.stream.push(id);
-      writer.result.text += text;
-      stop = stop || (on_text && !on_text(i, text));
-      writer.done = static_cast<int64_t>(writer.result.ids.size()) >= writer.room;
-    }
-    stop = stop || stop_requested();
-  }
-  std::vector<Generation> results;
-  for (size_t i = 0; i < writers.size(); ++i) {
-    const std::string rest = writers[i].stream.finish();
-    if (on_text && !rest.empty()) {
-      on_text(i, rest);
-    }
-    writers[i].result.text += rest;
-    results.push_back(std::move(writers[i].result));
-  }
+  Work work(*this, *cache, impl_->adapter_on, options);
+  work.add(prompts, shared);
+  work.run(on_text, together);
+  std::vector<Generation> results = work.finish();
   if (B == 1) {
     impl_->kept_ids = prompts[0];
     impl_->kept_ids.insert(impl_->kept_ids.end(), results[0].ids.begin(), results[0].ids.end());

@@ -32,6 +32,15 @@ struct Generation {
 /// several tokens). False stops all writing.
 using OnText = std::function<bool(size_t prompt, const std::string& text)>;
 
+/// Hears that a text is finished. Texts that are begun together end in any order.
+using OnDone = std::function<void(size_t prompt, const Generation& text)>;
+
+/// How several prompts are worked on.
+struct Together {
+  int64_t batch = 0;  ///< Prompts in the works at a time; the next begins where one ends. 0: all.
+  OnDone on_done = {};
+};
+
 /// A model in memory.
 class LanguageModel {
  public:
@@ -61,12 +70,15 @@ class LanguageModel {
   /// The prompt of a plain text, as ids.
   [[nodiscard]] std::vector<int32_t> prompt_of(const std::string& text) const;
 
-  /// Writes after every prompt, all at once. The text of a prompt does not depend on the others.
-  /// What an earlier single prompt shares with this one is not computed again.
+  /// Writes after every prompt, several at once: a step reads the weights once for all of them. The
+  /// text of a prompt depends on it, its place in the list and the options, to the last bit, not on
+  /// the other prompts nor on `together`. What an earlier single prompt shares with this one is not
+  /// computed again.
   /// @throws Error if a prompt is empty or leaves no room in the model's window.
   std::vector<Generation> generate(std::span<const std::vector<int32_t>> prompts,
                                    const GenerateOptions& options,
-                                   const OnText& on_text = {});
+                                   const OnText& on_text = {},
+                                   const Together& together = {});
 
  private:
   struct Impl;

@@ -34,20 +34,16 @@ std::shared_ptr<Attention> TreeAttention::shared() const {
   return std::make_shared<TreeAttention>(tree_);
 }
 
-namespace {
-
-void check_tokens(const at::Tensor& tokens_N, int64_t V) {
-  const auto [least, most] = at::aminmax(tokens_N);
-  check(least.item<int64_t>() >= 0 && most.item<int64_t>() < V,
-        "token id {} is beyond the model's vocabulary of {}; is the tokenizer of another model?",
-        least.item<int64_t>() < 0 ? least.item<int64_t>() : most.item<int64_t>(),
-        V);
-}
-
-}  // namespace
-
 Decoder::Decoder(DecoderShape shape)
     : shape_(std::move(shape)), layers_(static_cast<size_t>(shape_.layers)) {}
+
+void Decoder::check_tokens(const at::Tensor& tokens_N) const {
+  const auto [least, most] = at::aminmax(tokens_N);
+  check(least.item<int64_t>() >= 0 && most.item<int64_t>() < shape_.vocabulary,
+        "token id {} is beyond the model's vocabulary of {}; is the tokenizer of another model?",
+        least.item<int64_t>() < 0 ? least.item<int64_t>() : most.item<int64_t>(),
+        shape_.vocabulary);
+}
 
 at::Tensor Decoder::forward(const at::Tensor& tokens_N,
                             const at::Tensor& positions_N,
@@ -55,7 +51,7 @@ at::Tensor Decoder::forward(const at::Tensor& tokens_N,
                             const adapter::Pass& pass,
                             bool recompute) const {
   const at::ScalarType dtype = norm_D_.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  check_tokens(tokens_N, shape_.vocabulary);
+  check_tokens(tokens_N);
   at::Tensor h_ND = at::embedding(embed_VD_, tokens_N).to(dtype);
   if (recompute && at::GradMode::is_enabled() && !h_ND.requires_grad()) {
     h_ND.set_requires_grad(true);  // or nothing below the first recomputed layer would be reached
@@ -80,7 +76,7 @@ at::Tensor Decoder::rows(const at::Tensor& tokens_N,
                          const adapter::Pass& pass,
                          bool recompute) const {
   if (tokens_N.is_cpu() && tensor::hand_written_trunk()) {
-    check_tokens(tokens_N, shape_.vocabulary);
+    check_tokens(tokens_N);
     return trunk_rows(*this, {tokens_N, positions_N, tree, row_C}, pass, recompute);
   }
   TreeAttention attention(tree);

@@ -112,6 +112,9 @@ class Decoder {
   /// [N, V] logits, for sampling.
   [[nodiscard]] at::Tensor logits(const at::Tensor& h_ND) const;
 
+  /// @throws Error if an id is out of range.
+  void check_tokens(const at::Tensor& tokens_N) const;
+
   [[nodiscard]] const DecoderShape& shape() const {
     return shape_;
   }

@@ -8,7 +8,9 @@
 #include <ATen/TensorOperators.h>
 
 #include "attune/adapter/dropout.h"
+#include "attune/core/error.h"
 #include "attune/model/trunk_pass.h"
+#include "attune/tensor/turned_product.h"
 
 namespace attune::model {
 
@@ -22,14 +24,10 @@ void TrunkPass<T, K>::parameter_slopes(
     adapter_slopes(index, p, g, stride, x, rows, kept);
   }
   if (carries(l.weight_OI)) {
-    const at::Tensor g_MO = view(g, rows, O, stride);
-    const at::Tensor x_MI = view(x, rows, I, I);
     at::Tensor& gradient = gradient_of(l.weight_OI);
-    if (narrows(rows, l.weight_OI, /*backward=*/true)) {
-      gradient.add_(tensor::slope_product_tn(g_MO, x_MI));
-    } else {
-      gradient.addmm_(g_MO.t(), x_MI);
-    }
+    ensure(gradient.is_contiguous(), "the gradient of a weight [{}, {}] has gaps", O, I);
+    const bool narrow = narrows(rows, l.weight_OI, /*backward=*/true);
+    tensor::add_turned_product<T>(rows, O, I, g, stride, x, I, narrow, gradient.data_ptr<T>(), I);
   }
   if (carries(l.bias_O)) {
     gradient_of(l.bias_O).add_(view(g, rows, O, stride).sum(0));

@@ -157,19 +157,17 @@ void attend_backward(const AttentionInput<T>& in,
 
 namespace {
 
-// Calls body(block, query head, scratch) for all blocks and heads, each thread its share.
+// Calls body(block, query head, scratch) for all blocks and heads. What belongs to one key/value
+// head is done by one thread, in one order.
 template <class T, class Body>
 void each_block(const AttentionInput<T>& in, const AttentionPlan& plan, Body&& body) {
   const int64_t heads = in.H / in.G;
-  const auto threads = static_cast<int64_t>(plan.shares.size());
-  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, in.G, 1, [&](int64_t begin, int64_t end) {
     thread_local AttentionScratch<T> scratch;
-    for (int64_t t = begin; t < end; ++t) {
-      for (const AttentionTask& task : plan.shares[static_cast<size_t>(t)]) {
-        for (const QueryBlock& block : plan.families[static_cast<size_t>(task.family)]) {
-          for (int64_t h = task.kv_head * heads; h < (task.kv_head + 1) * heads; ++h) {
-            body(block, h, scratch);
-          }
+    for (const AttentionFamily& family : plan.families) {
+      for (const QueryBlock& block : family.blocks) {
+        for (int64_t h = begin * heads; h < end * heads; ++h) {
+          body(block, h, scratch);
         }
       }
     }

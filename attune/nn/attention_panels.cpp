@@ -49,6 +49,12 @@ ATTUNE_CLONES void scale_by(float* x, float factor, int64_t count) {
   }
 }
 
+ATTUNE_CLONES void add(const float* x, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    to[i] += x[i];
+  }
+}
+
 // ds = p (ds - own)
 ATTUNE_CLONES void softmax_slope(const float* p, float own, int64_t count, float* ds) {
   for (int64_t i = 0; i < count; ++i) {
@@ -96,13 +102,17 @@ Scratch& scratch() {
 class Panels {
  public:
   Panels(const AttentionInput<float>& in,
-         const std::vector<FamilySegment>& segments,
+         const AttentionFamily& family,
          int64_t kv_head,
          bool backward)
-      : in_(in), segments_(segments), g_(kv_head), own_(scratch()) {
+      : in_(in),
+        segments_(family.segments),
+        ancestors_(family.ancestors),
+        g_(kv_head),
+        own_(scratch()) {
     own_.first_panel.clear();
     int64_t panels = 0;
-    for (const FamilySegment& segment : segments) {
+    for (const FamilySegment& segment : segments_) {
       own_.first_panel.push_back(panels);
       panels += (segment.end - segment.begin + kPanel - 1) / kPanel;
     }
@@ -167,14 +177,19 @@ class Panels {
     }
   }
 
-  /// Adds the panels' slopes to where keys and values stand.
-  void store_slopes(const AttentionSlopes<float>& slopes) const {
-    each_token([&](int64_t token, int64_t slot) {
+  /// Adds the slopes of the family's own keys and values to where these stand, and puts those of
+  /// its ancestors into `dk` and `dv`, [ancestor tokens, E].
+  void store_slopes(const AttentionSlopes<float>& slopes, float* dk, float* dv) const {
+    int64_t ancestor = 0;
+    each_token(0, ancestors_, [&](int64_t, int64_t slot) {
+      std::copy_n(own_.dk.data() + slot * in_.E, in_.E, dk + ancestor * in_.E);
+      std::copy_n(own_.dv.data() + slot * in_.E, in_.E, dv + ancestor * in_.E);
+      ++ancestor;
+    });
+    each_token(ancestors_, segments_.size(), [&](int64_t token, int64_t slot) {
       const int64_t to = (token * in_.G + g_) * in_.E;
-      for (int64_t e = 0; e < in_.E; ++e) {
-        slopes.dk[to + e] += own_.dk[static_cast<size_t>(slot * in_.E + e)];
-        slopes.dv[to + e] += own_.dv[static_cast<size_t>(slot * in_.E + e)];
-      }
+      add(own_.dk.data() + slot * in_.E, in_.E, slopes.dk + to);
+      add(own_.dv.data() + slot * in_.E, in_.E, slopes.dv + to);
     });
   }
 
@@ -186,10 +201,10 @@ class Panels {
     return (token * in_.H + h) * in_.E;
   }
 
-  // body(token, its place in the panels)
+  // body(token, its place in the panels) for those of segments [first, last)
   template <class Body>
-  void each_token(Body&& body) const {
-    for (size_t s = 0; s < segments_.size(); ++s) {
+  void each_token(size_t first, size_t last, Body&& body) const {
+    for (size_t s = first; s < last; ++s) {
       for (int64_t t = segments_[s].begin; t < segments_[s].end; ++t) {
         body(t, own_.first_panel[s] * kPanel + t - segments_[s].begin);
       }
@@ -342,11 +357,13 @@ class Panels {
 
   const AttentionInput<float>& in_;
   const std::vector<FamilySegment>& segments_;
+  size_t ancestors_;
   int64_t g_;
   Scratch& own_;
 };
 
-// body(panels, block, query head) for all, each thread its share; done(panels) after a head's last.
+// body(panels, block, query head) for all, each thread its share; done(panels, task) after a task's
+// last.
 template <class Body, class Done>
 void each_block(const AttentionInput<float>& in,
                 const AttentionPlan& plan,
@@ -358,18 +375,77 @@ void each_block(const AttentionInput<float>& in,
   at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       for (const AttentionTask& task : plan.shares[static_cast<size_t>(t)]) {
-        const auto family = static_cast<size_t>(task.family);
-        Panels panels(in, plan.segments[family], task.kv_head, backward);
-        for (const QueryBlock& block : plan.families[family]) {
+        const AttentionFamily& family = plan.families[task.family];
+        Panels panels(in, family, task.kv_head, backward);
+        for (const QueryBlock& block : family.blocks) {
           for (int64_t h = task.kv_head * heads; h < (task.kv_head + 1) * heads; ++h) {
             body(panels, block, h);
           }
         }
-        done(panels);
+        done(panels, task);
       }
     }
   });
 }
+
+// What each family adds to the slopes of its ancestors' keys and values: [G, tokens, E] of keys,
+// then the same of values.
+class AncestorSlopes {
+ public:
+  AncestorSlopes(const AttentionInput<float>& in, const AttentionPlan& plan)
+      : in_(in), plan_(plan), slopes_(numbers()) {
+    int64_t size = 0;
+    for (const AttentionFamily& family : plan.families) {
+      places_.push_back(size);
+      size += 2 * in.G * family.ancestor_tokens * in.E;
+    }
+    grow(slopes_, size);
+  }
+
+  [[nodiscard]] float* keys(size_t family, int64_t kv_head) const {
+    const int64_t tokens = plan_.families[family].ancestor_tokens;
+    return slopes_.data() + places_[family] + kv_head * tokens * in_.E;
+  }
+  [[nodiscard]] float* values(size_t family, int64_t kv_head) const {
+    return keys(family, in_.G + kv_head);
+  }
+
+  void add_to(const AttentionSlopes<float>& slopes) const {
+    at::parallel_for(0, in_.G, 1, [&](int64_t begin, int64_t end) {
+      for (size_t f = 0; f < plan_.families.size(); ++f) {
+        for (int64_t g = begin; g < end; ++g) {
+          add_family(f, g, slopes);
+        }
+      }
+    });
+  }
+
+ private:
+  static Numbers& numbers() {
+    thread_local Numbers numbers;
+    return numbers;
+  }
+
+  void add_family(size_t f, int64_t g, const AttentionSlopes<float>& slopes) const {
+    const AttentionFamily& family = plan_.families[f];
+    const float* dk = keys(f, g);
+    const float* dv = values(f, g);
+    for (size_t s = 0; s < family.ancestors; ++s) {
+      for (int64_t t = family.segments[s].begin; t < family.segments[s].end; ++t) {
+        const int64_t to = (t * in_.G + g) * in_.E;
+        add(dk, in_.E, slopes.dk + to);
+        add(dv, in_.E, slopes.dv + to);
+        dk += in_.E;
+        dv += in_.E;
+      }
+    }
+  }
+
+  const AttentionInput<float>& in_;
+  const AttentionPlan& plan_;
+  Numbers& slopes_;
+  std::vector<int64_t> places_;  // of each family
+};
 
 }  // namespace
 
@@ -381,12 +457,14 @@ void attend_by_panels(const AttentionInput<float>& in,
       plan,
       /*backward=*/false,
       [&](Panels& panels, const QueryBlock& block, int64_t h) { panels.attend(block, h, to); },
-      [](Panels&) {});
+      [](Panels&, const AttentionTask&) {});
 }
 
 void attend_backward_by_panels(const AttentionInput<float>& in,
                                const AttentionPlan& plan,
                                const AttentionSlopes<float>& slopes) {
+  // Families add to their ancestors one after the other, when all are done.
+  const AncestorSlopes ancestors(in, plan);
   each_block(
       in,
       plan,
@@ -394,7 +472,12 @@ void attend_backward_by_panels(const AttentionInput<float>& in,
       [&](Panels& panels, const QueryBlock& block, int64_t h) {
         panels.attend_backward(block, h, slopes);
       },
-      [&](Panels& panels) { panels.store_slopes(slopes); });
+      [&](Panels& panels, const AttentionTask& task) {
+        panels.store_slopes(slopes,
+                            ancestors.keys(task.family, task.kv_head),
+                            ancestors.values(task.family, task.kv_head));
+      });
+  ancestors.add_to(slopes);
 }
 
 }  // namespace attune::nn

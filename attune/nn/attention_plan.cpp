@@ -1,6 +1,7 @@
 #include "attune/nn/attention_plan.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace attune::nn {
 namespace {
@@ -9,6 +10,9 @@ using tensor::Segment;
 using tensor::Tree;
 
 constexpr int64_t kQueryRows = 64;
+// A subtree is cut where it is more than this share of all work. The number is the same on every
+// machine, since sums depend on the cut.
+constexpr int64_t kTasks = 16;
 
 // Appends the blocks of one segment; returns their cost.
 int64_t append_blocks(const Tree& tree, int64_t s, std::vector<QueryBlock>& blocks) {
@@ -31,6 +35,70 @@ int64_t append_blocks(const Tree& tree, int64_t s, std::vector<QueryBlock>& bloc
   return cost;
 }
 
+class Planner {
+ public:
+  Planner(const Tree& tree, int64_t G) : tree_(tree), G_(G), children_(tree.segments.size()) {
+    std::vector<QueryBlock> blocks;
+    for (size_t s = 0; s < tree.segments.size(); ++s) {
+      costs_.push_back(append_blocks(tree, static_cast<int64_t>(s), blocks));
+      total_ += costs_.back();
+      if (const int64_t parent = tree.segments[s].parent; parent >= 0) {
+        children_[static_cast<size_t>(parent)].push_back(s);
+      }
+    }
+    subtree_costs_ = costs_;
+    for (size_t s = tree.segments.size(); s-- > 0;) {
+      if (const int64_t parent = tree.segments[s].parent; parent >= 0) {
+        subtree_costs_[static_cast<size_t>(parent)] += subtree_costs_[s];
+      }
+    }
+  }
+
+  AttentionPlan plan() {
+    for (size_t s = 0; s < tree_.segments.size(); ++s) {
+      if (tree_.segments[s].parent < 0) {
+        add_family(s);
+      }
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  void add_family(size_t root) {
+    AttentionFamily family;
+    for (const int64_t a : tree_.ancestors(static_cast<int64_t>(root))) {
+      const Segment& ancestor = tree_.segments[static_cast<size_t>(a)];
+      family.segments.push_back({ancestor.begin, ancestor.end});
+      family.ancestor_tokens += ancestor.end - ancestor.begin;
+    }
+    family.ancestors = family.segments.size();
+    const bool alone = kTasks * subtree_costs_[root] > G_ * total_;
+    std::vector<size_t> members{root};
+    for (size_t i = 0; i < members.size() && !alone; ++i) {
+      const std::vector<size_t>& next = children_[members[i]];
+      members.insert(members.end(), next.begin(), next.end());
+    }
+    std::ranges::sort(members);
+    for (const size_t s : members) {
+      family.segments.push_back({tree_.segments[s].begin, tree_.segments[s].end});
+      append_blocks(tree_, static_cast<int64_t>(s), family.blocks);
+      family.cost += costs_[s];
+    }
+    plan_.families.push_back(std::move(family));
+    for (size_t i = 0; i < children_[root].size() && alone; ++i) {
+      add_family(children_[root][i]);
+    }
+  }
+
+  const Tree& tree_;
+  int64_t G_;
+  std::vector<std::vector<size_t>> children_;
+  std::vector<int64_t> costs_;
+  std::vector<int64_t> subtree_costs_;
+  int64_t total_ = 0;
+  AttentionPlan plan_;
+};
+
 std::vector<std::vector<AttentionTask>> share_out(std::vector<AttentionTask> tasks,
                                                   int64_t threads) {
   std::stable_sort(tasks.begin(), tasks.end(), [](const AttentionTask& a, const AttentionTask& b) {
@@ -49,27 +117,11 @@ std::vector<std::vector<AttentionTask>> share_out(std::vector<AttentionTask> tas
 }  // namespace
 
 AttentionPlan plan_attention(const Tree& tree, int64_t G, int64_t threads) {
-  AttentionPlan plan;
-  std::vector<int64_t> costs;
-  std::vector<size_t> family_of(tree.segments.size());
-  for (size_t s = 0; s < tree.segments.size(); ++s) {
-    const int64_t parent = tree.segments[s].parent;
-    if (parent < 0) {
-      family_of[s] = plan.families.size();
-      plan.families.emplace_back();
-      plan.segments.emplace_back();
-      costs.push_back(0);
-    } else {
-      family_of[s] = family_of[static_cast<size_t>(parent)];
-    }
-    plan.segments[family_of[s]].push_back({tree.segments[s].begin, tree.segments[s].end});
-    costs[family_of[s]] +=
-        append_blocks(tree, static_cast<int64_t>(s), plan.families[family_of[s]]);
-  }
+  AttentionPlan plan = Planner(tree, G).plan();
   std::vector<AttentionTask> tasks;
   for (size_t f = 0; f < plan.families.size(); ++f) {
     for (int64_t g = 0; g < G; ++g) {
-      tasks.push_back({static_cast<int64_t>(f), g, costs[f]});
+      tasks.push_back({f, g, plan.families[f].cost});
     }
   }
   plan.shares = share_out(std::move(tasks), threads);

@@ -25,24 +25,33 @@ struct QueryBlock {
   int64_t width = 0;  ///< Columns of scores: the keys' lengths together.
 };
 
-/// One key/value head of one family: all segments under one root, whose keys and values nobody else
-/// reads, so that their gradients are summed by one thread in one order.
-struct AttentionTask {
-  int64_t family = 0;
-  int64_t kv_head = 0;
-  int64_t cost = 0;  ///< Query-key products.
-};
-
-/// Tokens [begin, end) of one segment of a family.
+/// Tokens [begin, end) of one segment.
 struct FamilySegment {
   int64_t begin = 0;
   int64_t end = 0;
 };
 
+/// A segment and all that follow it, or that segment alone where its subtree is too large for one
+/// task; and the ancestors, whose keys its queries see too.
+struct AttentionFamily {
+  std::vector<FamilySegment> segments;  ///< In ascending order, the ancestors first.
+  size_t ancestors = 0;                 ///< How many of them are.
+  int64_t ancestor_tokens = 0;
+  std::vector<QueryBlock> blocks;
+  int64_t cost = 0;  ///< Query-key products.
+};
+
+/// One key/value head of one family. Keys and values of the family's own segments get their
+/// gradients from one task, or from it and, after it, from families that have them as ancestors.
+struct AttentionTask {
+  size_t family = 0;
+  int64_t kv_head = 0;
+  int64_t cost = 0;
+};
+
 /// The work of one pass.
 struct AttentionPlan {
-  std::vector<std::vector<FamilySegment>> segments;  ///< Of each family, in ascending order.
-  std::vector<std::vector<QueryBlock>> families;
+  std::vector<AttentionFamily> families;
   std::vector<std::vector<AttentionTask>> shares;  ///< One list a thread.
 };
 

@@ -20,6 +20,7 @@
 #include "attune/nn/kernels.h"
 #include "attune/tensor/gemm.h"
 #include "attune/tensor/tiles.h"
+#include "attune/tensor/turned_product.h"
 
 namespace attune::nn {
 namespace {
@@ -103,15 +104,24 @@ class Chunk {
         });
   }
 
-  /// numbers^T h of the chunk's words.
-  [[nodiscard]] at::Tensor words_slope() {
-    return tensor::slope_product_tn(numbers(), h_CD_);
+  /// to_VD += numbers^T h, for the chunk's words.
+  void add_words_slope(const at::Tensor& to_VD) {
+    if (!tensor::hand_written_trunk()) {
+      to_VD.narrow(0, begin_, count_).add_(tensor::slope_product_tn(whole_, h_CD_));
+      return;
+    }
+    tensor::add_turned_product<T>(C_,
+                                  count_,
+                                  D_,
+                                  row(0),
+                                  count_,
+                                  h_CD_.const_data_ptr<T>(),
+                                  D_,
+                                  narrows_back_,
+                                  to_VD.data_ptr<T>() + begin_ * D_,
+                                  D_);
   }
 
-  [[nodiscard]] at::Tensor numbers() {
-    return whole_.defined() ? whole_
-                            : logits_.view({-1}).narrow(0, 0, C_ * count_).view({C_, count_});
-  }
   [[nodiscard]] T* row(int64_t r) {
     return (whole_.defined() ? whole_ : logits_).template data_ptr<T>() + r * count_;
   }
@@ -249,15 +259,16 @@ HeadSums sums_of(const at::Tensor& h_CD,
 }
 
 template <class T>
-HeadSlopes slopes_of(const at::Tensor& h_CD,
+at::Tensor slopes_of(const at::Tensor& h_CD,
                      const at::Tensor& weight_VD,
                      const at::Tensor& label_C,
                      const double* lse,
-                     const double* g) {
+                     const double* g,
+                     const at::Tensor& to_VD) {
   const int64_t C = h_CD.size(0);
   const int64_t V = weight_VD.size(0);
   const auto* const label = label_C.const_data_ptr<int64_t>();
-  HeadSlopes slopes{.h_CD = at::zeros_like(h_CD), .weight_VD = at::empty_like(weight_VD)};
+  at::Tensor slope_CD = at::zeros_like(h_CD);
   Chunk<T> chunk(h_CD, weight_VD);
   for (int64_t begin = 0; begin < V; begin += kWords) {
     chunk.compute(begin);
@@ -274,10 +285,10 @@ HeadSlopes slopes_of(const at::Tensor& h_CD,
         }
       }
     });
-    chunk.add_product(slopes.h_CD);
-    slopes.weight_VD.narrow(0, begin, chunk.count()).copy_(chunk.words_slope());
+    chunk.add_words_slope(to_VD);
+    chunk.add_product(slope_CD);
   }
-  return slopes;
+  return slope_CD;
 }
 
 }  // namespace
@@ -295,21 +306,23 @@ HeadSums head_sums(const at::Tensor& h_CD,
   return sums;
 }
 
-HeadSlopes head_slopes(const at::Tensor& h_CD,
+at::Tensor head_slopes(const at::Tensor& h_CD,
                        const at::Tensor& weight_VD,
                        const at::Tensor& label_C,
                        const at::Tensor& lse_C,
-                       const at::Tensor& g_C) {
-  HeadSlopes slopes;
+                       const at::Tensor& g_C,
+                       const at::Tensor& to_VD) {
+  at::Tensor slope_CD;
   const at::Tensor g = g_C.to(at::kDouble).contiguous();
   AT_DISPATCH_FLOATING_TYPES(h_CD.scalar_type(), "head_slopes", [&] {
-    slopes = slopes_of<scalar_t>(h_CD,
-                                 weight_VD.contiguous(),
-                                 label_C,
-                                 lse_C.const_data_ptr<double>(),
-                                 g.const_data_ptr<double>());
+    slope_CD = slopes_of<scalar_t>(h_CD,
+                                   weight_VD.contiguous(),
+                                   label_C,
+                                   lse_C.const_data_ptr<double>(),
+                                   g.const_data_ptr<double>(),
+                                   to_VD);
   });
-  return slopes;
+  return slope_CD;
 }
 
 int64_t head_bytes(int64_t C) {

@@ -25,16 +25,14 @@ HeadSums head_sums(const at::Tensor& h_CD,
                    bool slope,
                    bool concentration);
 
-/// The slopes of sum_c g_c logp_c, from a second pass over the logits.
-struct HeadSlopes {
-  at::Tensor h_CD;
-  at::Tensor weight_VD;
-};
-HeadSlopes head_slopes(const at::Tensor& h_CD,
+/// The slopes of sum_c g_c logp_c, from a second pass over the logits: adds that of the weight to
+/// `to_VD`, contiguous, and returns that of h, [C, D].
+at::Tensor head_slopes(const at::Tensor& h_CD,
                        const at::Tensor& weight_VD,
                        const at::Tensor& label_C,
                        const at::Tensor& lse_C,
-                       const at::Tensor& g_C);
+                       const at::Tensor& g_C,
+                       const at::Tensor& to_VD);
 
 /// Bytes that a pass over C rows has under way, of f32.
 int64_t head_bytes(int64_t C);

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/logsumexp.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "attune/nn/head_chunks.h"
@@ -41,8 +42,20 @@ class LabelLogps : public torch::autograd::Function<LabelLogps> {
     if (context->saved_data["one_pass"].toBool()) {
       return {saved[0] * grads[0].unsqueeze(1).to(saved[0].scalar_type()), none, none, none, none};
     }
-    const HeadSlopes slopes = head_slopes(saved[0], saved[1], saved[2], saved[3], grads[0]);
-    return {slopes.h_CD, slopes.weight_VD, none, none, none};
+    // A parameter's gradient gets its sum where it stands: a vocabulary's is as large as the
+    // weight.
+    const at::Tensor& weight_VD = saved[1];
+    const bool in_place = weight_VD.is_leaf() && weight_VD.requires_grad();
+    at::Tensor to_VD = in_place ? weight_VD.grad() : none;
+    if (!to_VD.defined()) {
+      to_VD = at::zeros_like(weight_VD, at::MemoryFormat::Contiguous).detach();
+    }
+    const at::Tensor slope_CD =
+        head_slopes(saved[0], weight_VD, saved[2], saved[3], grads[0], to_VD);
+    if (in_place) {
+      weight_VD.mutable_grad() = to_VD;
+    }
+    return {slope_CD, in_place ? none : to_VD, none, none, none};
   }
 };
 

@@ -27,11 +27,13 @@ TRAIN = {
     "attune-cached": {"precision": "auto", "cached": True},
     "attune-f32": {"precision": "f32", "cached": False},
     "attune-cached-f32": {"precision": "f32", "cached": True},
+    "attune-cached-bf16": {"precision": "bf16", "cached": True},
     "trl-f32": {"mode": ""},
     "trl-default": {"mode": "bf16"},
     "trl-tuned": {"mode": "bf16,tuned", "tcmalloc": True},
     "trl-tuned-f32": {"mode": "tuned", "tcmalloc": True},
-    "trl-patched": {"mode": "tuned,patch", "tcmalloc": True},
+    "trl-patched": {"mode": "bf16,tuned,patch", "tcmalloc": True},
+    "trl-patched-f32": {"mode": "tuned,patch", "tcmalloc": True},
 }
 SCORE = {
     "attune": {"precision": "f32"},
@@ -39,8 +41,10 @@ SCORE = {
     **{name: how for name, how in TRAIN.items() if name.startswith("trl")},
 }
 GENERATE = {
-    "attune": {"precision": "f32"},
-    "attune-bf16": {"precision": "bf16"},
+    "attune": {"precision": "f32", "batch": 8},
+    "attune-bf16": {"precision": "bf16", "batch": 8},
+    "attune-one": {"precision": "f32", "batch": 1},
+    "attune-one-bf16": {"precision": "bf16", "batch": 1},
     "hf-f32": {"dtype": "float32", "batch": 8},
     "hf-bf16": {"dtype": "bfloat16", "batch": 8},
     "hf-one-f32": {"dtype": "float32", "batch": 1},
@@ -53,7 +57,7 @@ MUST_AGREE = [
     ("attune-cached", "trl-f32"),
     ("attune-f32", "trl-f32"),
     ("attune-cached-f32", "trl-f32"),
-    ("trl-patched", "trl-tuned-f32"),
+    ("trl-patched-f32", "trl-tuned-f32"),
 ]
 LOSS_TOLERANCE = 1e-4  # of a step's loss
 LOGP_TOLERANCE = 1e-2  # nats, of the sum of a completion of up to a thousand tokens

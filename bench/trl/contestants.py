@@ -12,7 +12,6 @@ start_and_end (s outside of what is timed). Training has also
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -138,44 +137,31 @@ def attune_score(ctx, output, how):
 
 
 def attune_generate(ctx, output, how):
-    """One process a prompt, one after the other: attune continues one prompt at a time. A token's time is that at which
-    its text came; the first also waits for the model to be loaded and the prompt to be read."""
+    """The whole file in one process. Its summary has the seconds of writing, and of them those that ended with a text's
+    first token: the prompts'."""
     prompts = json.loads((ctx.folder / "prompts.json").read_text())
-    wall, cpu, peak, decoding, first, texts = 0.0, 0.0, 0.0, 0.0, [], []
-    for i, prompt in enumerate(prompts):
-        command = [str(ctx.attune), "generate", f"{ctx.out}/model", prompt["text"], "--temperature=0"]
-        command += [
-            f"--max_new_tokens={ctx.settings['new_tokens']}",
-            f"--precision={how['precision']}",
-            f"--threads={ctx.threads}",
-        ]
-        process = Process(command, output / f"log-{i}.txt")
-        texts.append(process.output().decode().removesuffix("\n"))
-        first.append(process.out[0][0] - process.began)
-        decoding += process.out[-1][0] - process.out[0][0]
-        wall += process.wall
-        cpu += process.cpu_s
-        peak = max(peak, process.peak_mib)
-    (output / "texts.json").write_text(json.dumps(texts))
-    counts = subprocess.run(
-        [str(ctx.python), str(HERE / "hf_generate.py"), "--dir", str(ctx.out), "--count", str(output / "texts.json")],
-        capture_output=True,
-        check=True,
-    )
-    limit = ctx.settings["new_tokens"]
-    counted = [min(n, limit) for n in json.loads(counts.stdout)]
-    # Text that is the expected one has the expected number of tokens, even if it would tokenise to fewer.
-    tokens = [limit if t == p["answer"] else n for t, p, n in zip(texts, prompts, counted)]
+    rows = output / "prompts.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": prompt["text"]}) + "\n" for prompt in prompts))
+    command = [str(ctx.attune), "generate", f"{ctx.out}/model", f"--prompts={rows}", "--temperature=0", "--log=json"]
+    command += [
+        f"--batch={how['batch']}",
+        f"--max_new_tokens={ctx.settings['new_tokens']}",
+        f"--precision={how['precision']}",
+        f"--threads={ctx.threads}",
+        f"--output={output}/answers.jsonl",
+    ]
+    process = Process(command, output / "log.txt")
+    events = [json.loads(line) for line in process.errors().splitlines() if line.startswith(b"{")]
+    summary = next(event for event in events if event["event"] == "summary")
+    texts = [json.loads(line)["text"] for line in (output / "answers.jsonl").open()]
+    decoding = summary["seconds"] - summary["prompt_seconds"]
     return process, {
-        "wall": wall,
-        "cpu_s": cpu,
-        "peak_mib": peak,
-        "tokens": sum(tokens),
-        "decode_tokens": sum(tokens) - len(tokens),
+        "tokens": summary["tokens"],
+        "decode_tokens": summary["tokens"] - len(texts),
         "decode_seconds": decoding,
-        "first_token": first[0],
+        "first_token": process.wall - summary["seconds"] + summary["first_token_seconds"],
         "texts": texts,
-        "start_and_end": wall - decoding,
+        "start_and_end": process.wall - decoding,
     }
 
 

@@ -1,7 +1,5 @@
 """One run of transformers' generate for the comparison: greedy, a fixed number of new tokens, left padding.
 
---count FILE prints the tokens of each text of a JSON list instead: what another program wrote.
-
 Run through compare.py.
 """
 
@@ -26,13 +24,8 @@ def main():
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--count", type=Path)
     args = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(args.dir / "model", padding_side="left")
-    if args.count:
-        texts = json.loads(args.count.read_text())
-        print(json.dumps([len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]))
-        return
     if args.threads:
         torch.set_num_threads(args.threads)
     model = AutoModelForCausalLM.from_pretrained(args.dir / "model", dtype=getattr(torch, args.dtype)).eval()

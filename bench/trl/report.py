@@ -19,15 +19,18 @@ def figures_of(run, settings, sizes, shape, products):
     order = run["order"]
     rows = order if task == "score" else order[settings["batch"] :]  # the first step is not timed
     tokens, scored = useful("tokens", rows), useful("scored", rows)
+    computed = run["computed_tokens"] / useful("tokens", order)
+    # What is computed once for prompts that begin alike is not work that was done.
+    worked = tokens * min(1.0, computed)
     if task == "score":
         seconds = run["pass_seconds"]
-        needed = flops(shape, tokens, scored, passes_of(task, reference=False))
+        needed = flops(shape, worked, scored, passes_of(task, reference=False))
         figures |= {"pairs_per_s": len(rows) / seconds, "whole_per_s": len(rows) / run["wall"]}
     else:
         steps, reference = sum(run["seconds"][1:]), run["reference_seconds"]
         # A pass before training is charged in the share of the tokens that are timed.
         seconds = steps + run["reference_pass"] * tokens / useful("tokens", order)
-        needed = flops(shape, tokens, scored, passes_of(task, reference=True))
+        needed = flops(shape, worked, scored, passes_of(task, reference=True))
         figures["pairs_per_s"] = len(rows) / seconds
         figures["pairs_per_s_no_reference"] = None
         figures["share_no_reference"] = None
@@ -35,13 +38,13 @@ def figures_of(run, settings, sizes, shape, products):
             alone = steps - sum(reference[1:])
             figures["pairs_per_s_no_reference"] = len(rows) / alone
             figures["share_no_reference"] = share_of(
-                flops(shape, tokens, scored, passes_of(task, reference=False)), alone, products
+                flops(shape, worked, scored, passes_of(task, reference=False)), alone, products
             )
     return figures | {
         "useful_tokens_per_s": tokens / seconds,
         "needed_gflop": needed / 1e9,
         "share": share_of(needed, seconds, products),
-        "computed_over_useful": run["computed_tokens"] / useful("tokens", order),
+        "computed_over_useful": computed,
     }
 
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -46,7 +47,11 @@ std::vector<EncodedGroup> unpack(const PackedBatch& batch) {
     const auto text = [&batch](const Segment& x) {
       return std::vector<int32_t>(batch.tokens.begin() + x.begin, batch.tokens.begin() + x.end);
     };
-    groups[g].prompt = text(batch.segments[batch.segments[segment].parent]);
+    groups[g].prompt.clear();
+    for (int32_t at = batch.segments[segment].parent; at >= 0; at = batch.segments[at].parent) {
+      const std::vector<int32_t> part = text(batch.segments[at]);
+      groups[g].prompt.insert(groups[g].prompt.begin(), part.begin(), part.end());
+    }
     ordinal[s] = static_cast<int32_t>(groups[g].completions.size());
     groups[g].completions.push_back(text(batch.segments[segment]));
   }
@@ -100,22 +105,114 @@ TEST(Pack, PackThenUnpackIsTheSame) {
   }
 }
 
+/// Prompts that begin with some of the tokens of one another.
+std::vector<EncodedGroup> related_groups(RandomStream& random, size_t count) {
+  std::vector<EncodedGroup> groups(count);
+  for (size_t g = 0; g < count; ++g) {
+    groups[g] = random_group(random);
+    if (g > 0) {
+      const std::vector<int32_t>& other = groups[random.below(g)].prompt;
+      const size_t keep = std::min<size_t>(other.size(), random.below(13));
+      std::vector<int32_t> prompt(other.begin(), other.begin() + static_cast<int64_t>(keep));
+      if (keep == 0 || random.below(3) > 0) {
+        prompt.insert(prompt.end(), groups[g].prompt.begin(), groups[g].prompt.end());
+      }
+      groups[g].prompt = prompt;
+      groups[g].key = content_key(groups[g]);
+    }
+  }
+  return groups;
+}
+
+TEST(Pack, WhatPromptsBeginWithIsThereOnce) {
+  EncodedGroup a{.prompt = {1, 2, 3, 4, 5}, .completions = {{20}, {21}}, .comparisons = {{0, 1}}};
+  EncodedGroup b{.prompt = {9}, .completions = {{22}}};
+  EncodedGroup c{.prompt = {1, 2, 3, 4, 6, 7}, .completions = {{23, 24}}};
+  EncodedGroup d{.prompt = {1, 2, 3, 4}, .completions = {{25}}};
+  const PackedBatch batch = pack(std::vector<EncodedGroup>{a, b, c, d});
+  EXPECT_THAT(batch.tokens, ElementsAre(1, 2, 3, 4, 5, 20, 21, 9, 22, 6, 7, 23, 24, 25));
+  EXPECT_THAT(batch.positions, ElementsAre(0, 1, 2, 3, 4, 5, 5, 0, 1, 4, 5, 6, 7, 4));
+  EXPECT_THAT(batch.segments,
+              ElementsAre(Segment{0, 4, -1},
+                          Segment{4, 5, 0},
+                          Segment{5, 6, 1},
+                          Segment{6, 7, 1},
+                          Segment{7, 8, -1},
+                          Segment{8, 9, 4},
+                          Segment{9, 11, 0},
+                          Segment{11, 13, 6},
+                          Segment{13, 14, 0}));
+  // d's prompt is what a, c and d share: its last token predicts d's completion.
+  EXPECT_THAT(batch.row, ElementsAre(4, 4, 7, 10, 11, 3));
+  EXPECT_THAT(batch.label, ElementsAre(20, 21, 22, 23, 24, 25));
+}
+
+TEST(Pack, PromptsThatShareTokensUnpackToTheSameAndTakeFewer) {
+  int64_t saved = 0;
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    RandomStream random(seed);
+    const std::vector<EncodedGroup> groups = related_groups(random, 1 + random.below(9));
+    const PackedBatch batch = pack(groups);
+    const std::vector<EncodedGroup> again = unpack(batch);
+    for (size_t g = 0; g < groups.size(); ++g) {
+      EXPECT_EQ(again[g].prompt, groups[g].prompt) << "seed " << seed;
+      EXPECT_EQ(again[g].completions, groups[g].completions) << "seed " << seed;
+      saved += groups[g].num_tokens();
+    }
+    saved -= batch.num_tokens();
+    for (size_t s = 0; s < batch.segments.size(); ++s) {
+      const Segment& own = batch.segments[s];
+      EXPECT_LT(own.begin, own.end);
+      EXPECT_LT(own.parent, static_cast<int32_t>(s));
+      EXPECT_EQ(batch.positions[own.begin],
+                own.parent < 0 ? 0 : batch.positions[batch.segments[own.parent].end - 1] + 1);
+    }
+  }
+  EXPECT_GT(saved, 1000);
+}
+
 TEST(Pack, ARowsKeyIsTheSameInAnyPacking) {
+  // By what the row is: a position of a group's prompt, or of one of its completions.
+  using Place = std::tuple<size_t, int32_t, int32_t>;
+  const auto keys_of = [](const PackedBatch& batch, size_t g, size_t name) {
+    std::map<Place, uint64_t> keys;
+    int32_t ordinal = 0;
+    for (const Sequence& sequence : batch.sequences) {
+      if (static_cast<size_t>(sequence.group) != g) {
+        continue;
+      }
+      ++ordinal;
+      for (int32_t s = sequence.segment; s >= 0; s = batch.segments[s].parent) {
+        for (int32_t at = batch.segments[s].begin; at < batch.segments[s].end; ++at) {
+          keys[{name, s == sequence.segment ? ordinal : 0, batch.positions[at]}] =
+              batch.row_keys[at];
+        }
+      }
+    }
+    return keys;
+  };
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    RandomStream random(seed);
+    const std::vector<EncodedGroup> groups = related_groups(random, 7);
+    const PackedBatch together = pack(groups);
+    for (size_t g = 0; g < groups.size(); ++g) {
+      const PackedBatch alone = pack(std::vector<EncodedGroup>{groups[g]});
+      EXPECT_EQ(keys_of(together, g, g), keys_of(alone, 0, g)) << "seed " << seed;
+    }
+  }
+}
+
+TEST(Pack, RowsThatAreNotTheSameTextHaveKeysOfTheirOwn) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
     RandomStream random(seed);
     std::vector<EncodedGroup> groups(5);
-    std::generate(groups.begin(), groups.end(), [&random] { return random_group(random); });
-    const PackedBatch together = pack(groups);
-    const PackedBatch alone = pack(std::vector<EncodedGroup>{groups[3]});
-    int32_t from = 0;
-    for (int g = 0; g < 3; ++g) {
-      from += static_cast<int32_t>(groups[g].num_tokens());
+    for (size_t g = 0; g < groups.size(); ++g) {
+      groups[g] = random_group(random);
+      groups[g].prompt[0] = static_cast<int32_t>(1000 + g);
     }
-    const std::vector<uint64_t> there(together.row_keys.begin() + from,
-                                      together.row_keys.begin() + from + alone.num_tokens());
-    EXPECT_EQ(there, alone.row_keys) << "seed " << seed;
-    const std::set<uint64_t> different(together.row_keys.begin(), together.row_keys.end());
-    EXPECT_EQ(different.size(), together.row_keys.size()) << "seed " << seed;
+    const PackedBatch batch = pack(groups);
+    const std::set<uint64_t> different(batch.row_keys.begin(), batch.row_keys.end());
+    EXPECT_EQ(different.size(), batch.row_keys.size()) << "seed " << seed;
   }
 }
 

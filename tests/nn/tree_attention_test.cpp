@@ -92,6 +92,17 @@ TEST_P(TreeAttention, EqualsADenseMaskForDeepTrees) {
                {3, 1, 8});
 }
 
+TEST_P(TreeAttention, EqualsADenseMaskWhereManyTextsBeginAlike) {
+  // One beginning, seven prompts, two completions each: subtrees are tasks of their own.
+  std::vector<std::pair<int64_t, int64_t>> segments{{23, -1}};
+  for (int64_t prompt = 0; prompt < 7; ++prompt) {
+    const auto at = static_cast<int64_t>(segments.size());
+    segments.insert(segments.end(), {{41 + prompt, 0}, {13, at}, {29 - prompt, at}});
+  }
+  expect_dense(tree_of(segments), {6, 3, 8});
+  expect_dense(tree_of(segments), {2, 2, 5});
+}
+
 TEST_P(TreeAttention, EqualsADenseMaskBeyondOneBlockOfQueries) {
   // 64 queries a block: below, at and beyond the border, and beyond two blocks.
   expect_dense(tree_of({{64, -1}, {65, 0}, {63, 0}, {131, 0}, {70, -1}, {129, 4}}), {2, 1, 8});

@@ -160,6 +160,39 @@ TEST_P(PackedScore, DropoutIsTheSameInAnyPacking) {
   EXPECT_GT(other({.dropout = false, .dropout_key = 7}), 1e-2);
 }
 
+TEST_P(PackedScore, PromptsThatBeginAlikeGiveTheSameGradientAsEachAlone) {
+  tests::GoldenGroups alike = groups_;
+  for (size_t g = 0; g < alike.groups.size(); ++g) {
+    std::vector<int32_t>& prompt = alike.groups[g].prompt;
+    std::vector<int32_t> start{3, 1, 4, 1, 5, 9, 2};
+    if (g % 2 == 1) {
+      start.insert(start.end(), {6, 5, 3, 5, 8});
+    }
+    prompt.insert(prompt.begin(), start.begin(), start.end());
+    alike.groups[g].key = data::content_key(alike.groups[g]);
+  }
+  const PreferenceBatch whole = alike.cut(1 << 20)[0];
+  int64_t apart = 0;
+  for (const data::EncodedGroup& group : alike.groups) {
+    apart += group.num_tokens();
+  }
+  EXPECT_LT(whole.tokens_N.numel(), apart);
+
+  const auto bare = load();
+  tests::train_all(*bare);
+  const auto adapted = load();
+  tests::add_golden_lora(*adapted, GetParam().model, GetParam().dtype, /*dropout=*/0.3);
+  for (const auto& [model, pass] :
+       {std::pair{bare.get(), adapter::Pass{}},
+        std::pair{adapted.get(), adapter::Pass{.dropout = true, .dropout_key = 7}}}) {
+    const tests::Gradients together = tests::gradients(*model, alike, alike.cut(1 << 20), pass);
+    const tests::Gradients alone = tests::gradients(*model, alike, alike.cut(1), pass);
+    EXPECT_NEAR(together.report.mean.loss, alone.report.mean.loss, tolerance());
+    EXPECT_LE(distance(together, alone), GetParam().dtype == at::kDouble ? 1e-13 : 1e-6);
+    EXPECT_LE(difference(together, alone), GetParam().dtype == at::kDouble ? 1e-12 : 2e-6);
+  }
+}
+
 TEST(PackedScore, WithoutAdaptersIsTheBaseModels) {
   const tests::GoldenGroups groups;
   const auto model = tests::load(golden("models/qwen3"), at::kDouble);

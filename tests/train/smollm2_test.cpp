@@ -160,15 +160,15 @@ TEST_F(SmolLm2AgainstTrl, LogProbsAgree) {
   adapter::load_peft(layers(), data_ / "adapter");
   const std::vector<double> reference = ours(5, {.adapters = false});
   const std::vector<double> policy = ours(5, {});
-  EXPECT_LE(distance(reference, theirs(5, "ref")), 1e-3);
-  EXPECT_LE(distance(policy, theirs(5, "policy")), 1e-3);
+  // Theirs are 1.05e-3 from the exact sums, of some 400 nats.
+  EXPECT_LE(distance(reference, theirs(5, "ref")), 1.5e-3);
+  EXPECT_LE(distance(policy, theirs(5, "policy")), 1.5e-3);
 
-  // Both round; the exact sums say how much, of some 400 nats.
   model_->each_weight([](const std::string&, at::Tensor& w) { w = w.to(at::kDouble); });
   const std::vector<double> exact = ours(5, {});
   RecordProperty("ours_to_exact", fmt::format("{:.2e}", distance(policy, exact)));
   RecordProperty("theirs_to_exact", fmt::format("{:.2e}", distance(theirs(5, "policy"), exact)));
-  EXPECT_LE(distance(policy, exact), 1e-3);
+  EXPECT_LE(distance(policy, exact), 5e-4);
   EXPECT_LE(distance(theirs(5, "policy"), exact), 2e-3);
 }
 

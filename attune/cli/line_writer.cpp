@@ -1,0 +1,52 @@
+#include "attune/cli/line_writer.h"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "attune/core/error.h"
+
+namespace attune::cli {
+
+namespace fs = std::filesystem;
+
+LineWriter::LineWriter(const std::string& path) : name_(path.empty() ? "stdout" : path) {
+  if (path.empty()) {
+    stream_ = {stdout, [](std::FILE*) { return 0; }};
+  } else if (fs::exists(path) && !fs::is_regular_file(path)) {  // a pipe, a device
+    stream_ = {std::fopen(path.c_str(), "wb"), &std::fclose};
+    check(stream_ != nullptr, "{}: cannot be written: {}", path, std::strerror(errno));
+  } else {
+    file_.emplace(path);
+  }
+}
+
+void LineWriter::write(const std::string& line) {
+  if (file_) {
+    file_->write(line);
+    return;
+  }
+  const bool good = std::fwrite(line.data(), 1, line.size(), stream_.get()) == line.size() &&
+                    std::fflush(stream_.get()) == 0;
+  check(good, "{}: writing failed: {}", name_, std::strerror(errno));
+}
+
+void LineWriter::finish() {
+  if (file_) {
+    file_->commit();
+  }
+}
+
+void check_output(const std::string& output,
+                  const std::vector<std::string>& inputs,
+                  std::string_view results) {
+  for (const std::string& input : inputs) {
+    std::error_code failed;
+    check(output.empty() || !fs::equivalent(output, input, failed),
+          "--output and the rows are both {}; the {} would overwrite the rows",
+          input,
+          results);
+  }
+}
+
+}  // namespace attune::cli
