@@ -137,8 +137,9 @@ TEST_P(SteadyMemory, AWarmStepAsksTheSystemForNothing) {
   const Asked again;
   round(5);
   EXPECT_EQ(Asked().blocks, before.blocks);
-  EXPECT_EQ(again.heap, before.heap);
-  // 12 steps touch tens of MiB each. A page may come back after the system had taken it.
+  // 12 steps touch tens of MiB each. Which thread comes first moves small things in the heap, and a
+  // page may come back after the system had taken it.
+  EXPECT_LT(again.heap, before.heap + (size_t{1} << 20));
   EXPECT_LT(again.pages - before.pages, 64);
   EXPECT_GT(tensor::block_cache_state().reused, reused + 12);
 }
