@@ -8,7 +8,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/native/CPUBlas.h>
 
-#include "attune/nn/kernels.h"
+#include "attune/nn/attention_lines.h"
 #include "attune/tensor/turn.h"
 
 #define ATTUNE_CLONES \
@@ -17,19 +17,21 @@
 namespace attune::nn {
 namespace {
 
-constexpr int64_t kPanel = 64;  // tokens
+constexpr int64_t kPanel = kPanelTokens;
 constexpr int64_t kSquare = kPanel * kPanel;
+// Heads of one key/value head are taken together while their scores stay in the cache.
+constexpr int64_t kFewPanels = 8;
 
 int64_t padded(int64_t count) {
   constexpr int64_t kStep = 16;
   return (count + kStep - 1) / kStep * kStep;
 }
 
-// to[64][64] = from[64][64]^T
-ATTUNE_CLONES void turn_square(const float* from, float* to) {
+// to[64][stride] = from[64][64]^T
+ATTUNE_CLONES void turn_square(const float* from, float* to, int64_t stride) {
   for (int64_t i = 0; i < kPanel; i += tensor::kTurnSide) {
     for (int64_t j = 0; j < kPanel; j += tensor::kTurnSide) {
-      tensor::turn(from + i * kPanel + j, kPanel, to + j * kPanel + i, kPanel);
+      tensor::turn(from + i * kPanel + j, kPanel, to + j * stride + i, stride);
     }
   }
 }
@@ -52,13 +54,6 @@ ATTUNE_CLONES void scale_by(float* x, float factor, int64_t count) {
 ATTUNE_CLONES void add(const float* x, int64_t count, float* to) {
   for (int64_t i = 0; i < count; ++i) {
     to[i] += x[i];
-  }
-}
-
-// ds = p (ds - own)
-ATTUNE_CLONES void softmax_slope(const float* p, float own, int64_t count, float* ds) {
-  for (int64_t i = 0; i < count; ++i) {
-    ds[i] = p[i] * (ds[i] - own);
   }
 }
 
@@ -86,17 +81,25 @@ void grow(Numbers& numbers, int64_t size) {
 
 // What one thread needs for one key/value head of one family.
 struct Scratch {
-  Numbers k, k_turned, v, v_turned, dk, dv;         // panels [64][E], turned [E][64]
-  Numbers q, dout, out;                             // [64][E] of the block in work
-  Numbers p, ds;                                    // panels [64 queries][64 keys]
-  Numbers turned = Numbers(size_t{kSquare}, 0.0F);  // [64 keys][64 queries]
-  std::vector<int64_t> first_panel;                 // of each segment of the family
+  Numbers k, k_turned, v, v_turned, dk, dv;  // panels [64][E], turned [E][64]
+  Numbers q, dout, out;                      // [heads 64][E] of the block in work
+  Numbers p, ds;                             // panels [heads 64 queries][64 keys]
+  Numbers turned;                            // [64 keys][heads 64 queries]
+  Numbers lse, own;                          // [heads 64]
+  std::vector<ScorePiece> pieces;            // of the block in work
+  std::vector<int64_t> first_panel;          // of each segment of the family
 };
 
 Scratch& scratch() {
   thread_local Scratch scratch;
   return scratch;
 }
+
+// Query heads of a key/value head.
+struct Heads {
+  int64_t first = 0;
+  int64_t count = 0;
+};
 
 // A family's panels of one key/value head, and blocks of queries that meet them.
 class Panels {
@@ -128,53 +131,56 @@ class Panels {
         std::fill_n(numbers->begin(), size, 0.0F);
       }
     }
+    const int64_t rows = in.H / in.G * kPanel;
     for (Numbers* numbers : {&own_.q, &own_.dout, &own_.out}) {
-      grow(*numbers, kPanel * in.E);
+      grow(*numbers, rows * in.E);
     }
+    for (Numbers* numbers : {&own_.lse, &own_.own}) {
+      grow(*numbers, rows);
+    }
+    grow(own_.turned, rows * kPanel);
   }
 
-  void attend(const QueryBlock& block, int64_t h, const AttentionOutput<float>& to) {
-    const int64_t rows = block.end - block.begin;
-    const int64_t M = padded(rows);
-    load(in_.q, block, h, scale(), own_.q);
+  /// For query heads [first, first + heads) of the key/value head.
+  void attend(const QueryBlock& block, Heads heads, const AttentionOutput<float>& to) {
+    const int64_t M = begin(block, heads);
+    load(in_.q, block, heads, scale(), own_.q);
     score(block, own_.q, own_.k_turned, own_.p, M);
-    for (int64_t r = 0; r < rows; ++r) {
-      const float lse = normalise(block, r);
-      to.lse[(block.begin + r) * in_.H + h] = lse;
-    }
+    softmax_rows(own_.pieces, heads.count, queries_, own_.p.data(), own_.lse.data());
     mix(block, own_.p, own_.v, M);
-    for (int64_t r = 0; r < rows; ++r) {
-      std::copy_n(own_.out.data() + r * in_.E, in_.E, to.out + place(block.begin + r, h));
-    }
+    each_row(block, heads, [&](int64_t row, int64_t token, int64_t h) {
+      to.lse[token * in_.H + h] = own_.lse[static_cast<size_t>(row)];
+      std::copy_n(own_.out.data() + row * in_.E, in_.E, to.out + place(token, h));
+    });
   }
 
-  void attend_backward(const QueryBlock& block, int64_t h, const AttentionSlopes<float>& slopes) {
-    const int64_t rows = block.end - block.begin;
-    const int64_t M = padded(rows);
-    load(in_.q, block, h, scale(), own_.q);
-    load(slopes.dout, block, h, 1.0F, own_.dout);
+  void attend_backward(const QueryBlock& block, Heads heads, const AttentionSlopes<float>& slopes) {
+    const int64_t M = begin(block, heads);
+    load(in_.q, block, heads, scale(), own_.q);
+    load(slopes.dout, block, heads, 1.0F, own_.dout);
     score(block, own_.q, own_.k_turned, own_.p, M);
     score(block, own_.dout, own_.v_turned, own_.ds, M);
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t at = place(block.begin + r, h);
-      const float own = dot(slopes.dout + at, slopes.out + at, in_.E);
-      const float lse = slopes.lse[(block.begin + r) * in_.H + h];
-      each_line(block, r, [&](int64_t line, int64_t seen, int64_t width) {
-        exp_shifted(own_.p.data() + line, lse, seen);
-        softmax_slope(own_.p.data() + line, own, seen, own_.ds.data() + line);
-        std::fill_n(own_.p.data() + line + seen, width - seen, 0.0F);
-        std::fill_n(own_.ds.data() + line + seen, width - seen, 0.0F);
-      });
-    }
+    each_row(block, heads, [&](int64_t row, int64_t token, int64_t h) {
+      const auto r = static_cast<size_t>(row);
+      own_.own[r] = dot(own_.dout.data() + row * in_.E, slopes.out + place(token, h), in_.E);
+      own_.lse[r] = slopes.lse[token * in_.H + h];
+    });
+    softmax_slope_rows(own_.pieces,
+                       heads.count,
+                       queries_,
+                       own_.lse.data(),
+                       own_.own.data(),
+                       own_.p.data(),
+                       own_.ds.data());
     each_panel(block, [&](int64_t i, int64_t panel, int64_t keys) {
       spread(own_.p, i, own_.dout, M, keys, own_.dv.data() + panel * kPanel * in_.E);
       spread(own_.ds, i, own_.q, M, keys, own_.dk.data() + panel * kPanel * in_.E);
     });
     mix(block, own_.ds, own_.k, M);
-    scale_by(own_.out.data(), scale(), rows * in_.E);
-    for (int64_t r = 0; r < rows; ++r) {
-      std::copy_n(own_.out.data() + r * in_.E, in_.E, slopes.dq + place(block.begin + r, h));
-    }
+    scale_by(own_.out.data(), scale(), heads.count * queries_ * in_.E);
+    each_row(block, heads, [&](int64_t row, int64_t token, int64_t h) {
+      std::copy_n(own_.out.data() + row * in_.E, in_.E, slopes.dq + place(token, h));
+    });
   }
 
   /// Adds the slopes of the family's own keys and values to where these stand, and puts those of
@@ -237,7 +243,7 @@ class Panels {
   // to[E][64] = from[64][E]^T
   void turn_panel(const float* from, float* to) const {
     if (in_.E == kPanel) {
-      turn_square(from, to);
+      turn_square(from, to, kPanel);
       return;
     }
     for (int64_t t = 0; t < kPanel; ++t) {
@@ -247,12 +253,42 @@ class Panels {
     }
   }
 
-  // The block's rows of x [N, H, E], scaled; zeros behind them up to a padded count.
-  void load(const float* x, const QueryBlock& block, int64_t h, float factor, Numbers& to) const {
-    const int64_t rows = block.end - block.begin;
-    for (int64_t r = 0; r < rows; ++r) {
-      std::copy_n(x + place(block.begin + r, h), in_.E, to.data() + r * in_.E);
+  // Sets what the block's rows are; returns their number, rounded up.
+  int64_t begin(const QueryBlock& block, Heads heads) {
+    queries_ = block.end - block.begin;
+    panel_size_ = heads.count * kSquare;
+    own_.pieces.clear();
+    for (const KeyBlock& keys : block.keys) {
+      // The last keys are the segment's own up to the block's end.
+      const bool own = &keys == &block.keys.back();
+      for (int64_t k = keys.begin; k < keys.end; k += kPanel) {
+        const int64_t count = std::min(kPanel, keys.end - k);
+        own_.pieces.push_back({.offset = static_cast<int64_t>(own_.pieces.size()) * panel_size_,
+                               .first = own ? k - block.begin : -kPanel,
+                               .keys = count,
+                               .width = padded(count)});
+      }
     }
+    return padded(heads.count * queries_);
+  }
+
+  // body(row, token, query head)
+  template <class Body>
+  void each_row(const QueryBlock& block, Heads heads, Body&& body) const {
+    const int64_t first = g_ * (in_.H / in_.G) + heads.first;
+    for (int64_t h = 0; h < heads.count; ++h) {
+      for (int64_t r = 0; r < queries_; ++r) {
+        body(h * queries_ + r, block.begin + r, first + h);
+      }
+    }
+  }
+
+  // The block's rows of x [N, H, E], scaled; zeros behind them up to a padded count.
+  void load(const float* x, const QueryBlock& block, Heads heads, float factor, Numbers& to) const {
+    each_row(block, heads, [&](int64_t row, int64_t token, int64_t h) {
+      std::copy_n(x + place(token, h), in_.E, to.data() + row * in_.E);
+    });
+    const int64_t rows = heads.count * queries_;
     if (factor != 1.0F) {
       scale_by(to.data(), factor, rows * in_.E);
     }
@@ -273,26 +309,10 @@ class Panels {
     }
   }
 
-  // body(start of the row's numbers in a panel of scores, how many it sees, how many there are)
-  template <class Body>
-  void each_line(const QueryBlock& block, int64_t row, Body&& body) const {
-    int64_t i = 0;
-    for (const KeyBlock& keys : block.keys) {
-      // The last keys are the block's own tokens, where a row sees itself and what is before.
-      const int64_t hidden = &keys == &block.keys.back() ? block.end - block.begin - row - 1 : 0;
-      for (int64_t k = keys.begin; k < keys.end; k += kPanel) {
-        const int64_t count = std::min(kPanel, keys.end - k);
-        const int64_t seen = std::clamp<int64_t>(keys.end - hidden - k, 0, count);
-        body(i * kSquare + row * kPanel, seen, padded(count));
-        ++i;
-      }
-    }
-  }
-
   void score(
       const QueryBlock& block, const Numbers& x, const Numbers& turned, Numbers& to, int64_t M) {
     each_panel(block, [&](int64_t i, int64_t panel, int64_t keys) {
-      grow(to, (i + 1) * kSquare);
+      grow(to, (i + 1) * panel_size_);
       multiply(M,
                padded(keys),
                in_.E,
@@ -300,27 +320,10 @@ class Panels {
                in_.E,
                turned.data() + panel * kPanel * in_.E,
                kPanel,
-               to.data() + i * kSquare,
+               to.data() + i * panel_size_,
                kPanel,
                /*add=*/false);
     });
-  }
-
-  // Turns a row of scores into weights; returns its log-sum-exp.
-  float normalise(const QueryBlock& block, int64_t row) {
-    float top = -std::numeric_limits<float>::infinity();
-    each_line(block, row, [&](int64_t line, int64_t seen, int64_t) {
-      top = seen > 0 ? std::max(top, largest(own_.p.data() + line, seen)) : top;
-    });
-    float sum = 0;
-    each_line(block, row, [&](int64_t line, int64_t seen, int64_t) {
-      sum += exp_shifted(own_.p.data() + line, top, seen);
-    });
-    each_line(block, row, [&](int64_t line, int64_t seen, int64_t width) {
-      scale_by(own_.p.data() + line, 1.0F / sum, seen);
-      std::fill_n(own_.p.data() + line + seen, width - seen, 0.0F);
-    });
-    return top + std::log(sum);
   }
 
   // own_.out = weights y
@@ -329,7 +332,7 @@ class Panels {
       multiply(M,
                in_.E,
                padded(keys),
-               weights.data() + i * kSquare,
+               weights.data() + i * panel_size_,
                kPanel,
                y.data() + panel * kPanel * in_.E,
                in_.E,
@@ -342,12 +345,15 @@ class Panels {
   // to[keys][E] += weights^T x
   void spread(
       const Numbers& weights, int64_t i, const Numbers& x, int64_t M, int64_t keys, float* to) {
-    turn_square(weights.data() + i * kSquare, own_.turned.data());
+    const int64_t stride = panel_size_ / kPanel;
+    for (int64_t m = 0; m < M; m += kPanel) {
+      turn_square(weights.data() + i * panel_size_ + m * kPanel, own_.turned.data() + m, stride);
+    }
     multiply(padded(keys),
              in_.E,
              M,
              own_.turned.data(),
-             kPanel,
+             stride,
              x.data(),
              in_.E,
              to,
@@ -359,11 +365,13 @@ class Panels {
   const std::vector<FamilySegment>& segments_;
   size_t ancestors_;
   int64_t g_;
+  int64_t queries_ = 0;     // of the block in work
+  int64_t panel_size_ = 0;  // numbers of a panel of its scores
   Scratch& own_;
 };
 
-// body(panels, block, query head) for all, each thread its share; done(panels, task) after a task's
-// last.
+// body(panels, block, query heads) for all, each thread its share; done(panels, task) after a
+// task's last.
 template <class Body, class Done>
 void each_block(const AttentionInput<float>& in,
                 const AttentionPlan& plan,
@@ -378,8 +386,9 @@ void each_block(const AttentionInput<float>& in,
         const AttentionFamily& family = plan.families[task.family];
         Panels panels(in, family, task.kv_head, backward);
         for (const QueryBlock& block : family.blocks) {
-          for (int64_t h = task.kv_head * heads; h < (task.kv_head + 1) * heads; ++h) {
-            body(panels, block, h);
+          const int64_t count = block.width <= kFewPanels * kPanel ? heads : 1;
+          for (int64_t h = 0; h < heads; h += count) {
+            body(panels, block, Heads{h, count});
           }
         }
         done(panels, task);
@@ -456,7 +465,9 @@ void attend_by_panels(const AttentionInput<float>& in,
       in,
       plan,
       /*backward=*/false,
-      [&](Panels& panels, const QueryBlock& block, int64_t h) { panels.attend(block, h, to); },
+      [&](Panels& panels, const QueryBlock& block, Heads heads) {
+        panels.attend(block, heads, to);
+      },
       [](Panels&, const AttentionTask&) {});
 }
 
@@ -469,8 +480,8 @@ void attend_backward_by_panels(const AttentionInput<float>& in,
       in,
       plan,
       /*backward=*/true,
-      [&](Panels& panels, const QueryBlock& block, int64_t h) {
-        panels.attend_backward(block, h, slopes);
+      [&](Panels& panels, const QueryBlock& block, Heads heads) {
+        panels.attend_backward(block, heads, slopes);
       },
       [&](Panels& panels, const AttentionTask& task) {
         panels.store_slopes(slopes,
