@@ -30,8 +30,12 @@ constexpr float kNever = -std::numeric_limits<float>::infinity();
 
 }  // namespace
 
-ATTUNE_CLONES void softmax_rows(
-    std::span<const ScorePiece> pieces, int64_t heads, int64_t queries, float* scores, float* lse) {
+ATTUNE_CLONES void softmax_rows(std::span<const ScorePiece> pieces,
+                                int64_t heads,
+                                int64_t queries,
+                                float* scores,
+                                float* lse,
+                                float* shares) {
   for (int64_t row = 0; row < heads * queries; ++row) {
     float tops[kVector];
     std::fill_n(tops, kVector, kNever);
@@ -59,15 +63,7 @@ ATTUNE_CLONES void softmax_rows(
     for (const float part : sums) {
       sum += part;
     }
-    const float share = 1.0F / sum;
-    for (const ScorePiece& piece : pieces) {
-      float* const line = scores + piece.offset + row * kPanelTokens;
-      for (int64_t i = 0; i < piece.width; i += kVector) {
-        for (int64_t j = 0; j < kVector; ++j) {
-          line[i + j] *= share;
-        }
-      }
-    }
+    shares[row] = 1.0F / sum;
     lse[row] = top + std::log(sum);
   }
 }

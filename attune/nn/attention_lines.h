@@ -18,13 +18,17 @@ struct ScorePiece {
   int64_t width = 0;
 };
 
-/// Turns scores into weights, softmax of what each row sees, 0 elsewhere. Rows are those of `heads`
-/// heads, `queries` each, one after the other.
+/// Turns scores into weights: softmax of what each row sees, still to be multiplied by the row's
+/// share, and 0 elsewhere. Rows are those of `heads` heads, `queries` each, one after the other.
 /// @param lse  of each row, the log-sum-exp of its scores.
-void softmax_rows(
-    std::span<const ScorePiece> pieces, int64_t heads, int64_t queries, float* scores, float* lse);
+void softmax_rows(std::span<const ScorePiece> pieces,
+                  int64_t heads,
+                  int64_t queries,
+                  float* scores,
+                  float* lse,
+                  float* shares);
 
-/// The same with lse known, and the slopes of the scores: ds = p (dp - own), where dp stands in
+/// The weights with lse known, and the slopes of the scores: ds = p (dp - own), where dp stands in
 /// `slopes` at first and own is a number of each row.
 void softmax_slope_rows(std::span<const ScorePiece> pieces,
                         int64_t heads,

@@ -45,9 +45,9 @@ ATTUNE_CLONES float dot(const float* a, const float* b, int64_t count) {
   return sum;
 }
 
-ATTUNE_CLONES void scale_by(float* x, float factor, int64_t count) {
+ATTUNE_CLONES void put_scaled(const float* x, float factor, int64_t count, float* to) {
   for (int64_t i = 0; i < count; ++i) {
-    x[i] *= factor;
+    to[i] = factor * x[i];
   }
 }
 
@@ -85,7 +85,7 @@ struct Scratch {
   Numbers q, dout, out;                      // [heads 64][E] of the block in work
   Numbers p, ds;                             // panels [heads 64 queries][64 keys]
   Numbers turned;                            // [64 keys][heads 64 queries]
-  Numbers lse, own;                          // [heads 64]
+  Numbers lse, own;                          // [heads 64]; own: a number of each row
   std::vector<ScorePiece> pieces;            // of the block in work
   std::vector<int64_t> first_panel;          // of each segment of the family
 };
@@ -146,11 +146,13 @@ class Panels {
     const int64_t M = begin(block, heads);
     load(in_.q, block, heads, scale(), own_.q);
     score(block, own_.q, own_.k_turned, own_.p, M);
-    softmax_rows(own_.pieces, heads.count, queries_, own_.p.data(), own_.lse.data());
+    softmax_rows(
+        own_.pieces, heads.count, queries_, own_.p.data(), own_.lse.data(), own_.own.data());
     mix(block, own_.p, own_.v, M);
     each_row(block, heads, [&](int64_t row, int64_t token, int64_t h) {
-      to.lse[token * in_.H + h] = own_.lse[static_cast<size_t>(row)];
-      std::copy_n(own_.out.data() + row * in_.E, in_.E, to.out + place(token, h));
+      const auto r = static_cast<size_t>(row);
+      to.lse[token * in_.H + h] = own_.lse[r];
+      put_scaled(own_.out.data() + row * in_.E, own_.own[r], in_.E, to.out + place(token, h));
     });
   }
 
@@ -177,9 +179,8 @@ class Panels {
       spread(own_.ds, i, own_.q, M, keys, own_.dk.data() + panel * kPanel * in_.E);
     });
     mix(block, own_.ds, own_.k, M);
-    scale_by(own_.out.data(), scale(), heads.count * queries_ * in_.E);
     each_row(block, heads, [&](int64_t row, int64_t token, int64_t h) {
-      std::copy_n(own_.out.data() + row * in_.E, in_.E, slopes.dq + place(token, h));
+      put_scaled(own_.out.data() + row * in_.E, scale(), in_.E, slopes.dq + place(token, h));
     });
   }
 
@@ -286,12 +287,9 @@ class Panels {
   // The block's rows of x [N, H, E], scaled; zeros behind them up to a padded count.
   void load(const float* x, const QueryBlock& block, Heads heads, float factor, Numbers& to) const {
     each_row(block, heads, [&](int64_t row, int64_t token, int64_t h) {
-      std::copy_n(x + place(token, h), in_.E, to.data() + row * in_.E);
+      put_scaled(x + place(token, h), factor, in_.E, to.data() + row * in_.E);
     });
     const int64_t rows = heads.count * queries_;
-    if (factor != 1.0F) {
-      scale_by(to.data(), factor, rows * in_.E);
-    }
     std::fill(to.data() + rows * in_.E, to.data() + padded(rows) * in_.E, 0.0F);
   }
 
