@@ -112,6 +112,7 @@ void TrunkPass<T, K>::norm_rows(
   const int64_t D = shape_.width;
   const at::Tensor w_D = in_type<T>(weight_D);
   const T* const w = w_D.const_data_ptr<T>();
+  rounded_ = nullptr;
   at::parallel_for(0, rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
     const int64_t count = end - begin;
     nn::rms_norm_rows(
@@ -155,11 +156,16 @@ void TrunkPass<T, K>::add_forward(
     Sum& sum, int64_t index, Projection p, const T* x, int64_t rows, Kept& kept) {
   const adapter::Linear& l = linear(index, p);
   const int64_t I = l.weight_OI.size(1);
+  // Projections that read the same rows find them rounded.
+  const bool narrow = narrows(rows, l.weight_OI, /*backward=*/false);
+  const bool found = narrow && x == rounded_;
   sum.push_back(
-      {.x = operand(x, rows, I, narrows(rows, l.weight_OI, /*backward=*/false)),
+      {.x = found ? tensor::Rows{.data = work_.narrow, .dtype = at::kBFloat16, .stride = I}
+                  : operand(x, rows, I, narrow),
        .K = I,
        .w = {.data = l.weight_OI.const_data_ptr(), .dtype = l.weight_OI.scalar_type(), .stride = I},
        .transposed = true});
+  rounded_ = narrow ? x : nullptr;
   const TrunkAdapter<T>& a = adapter(index, p);
   if (a.lora != nullptr) {
     sum.push_back({.x = {.data = kept.inner[p], .dtype = kType, .stride = a.R},

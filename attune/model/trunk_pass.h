@@ -169,7 +169,8 @@ class TrunkPass : public AnyTrunkPass {
 
   tensor::Pages block_;
   TrunkLayout<T, K> memory_;
-  Work<T> work_;  // memory_'s
+  Work<T> work_;                // memory_'s
+  const T* rounded_ = nullptr;  // what stands rounded at the start of work_.narrow
 };
 
 }  // namespace attune::model
