@@ -143,7 +143,7 @@ int answer_file(const std::string& model_path,
                 LogKind log) {
   Terminal terminal(log);
   check_path("--prompts", prompt.prompts);
-  check_output(prompt.output, {prompt.prompts}, "answers");
+  check_output(prompt.output, {model_path, writer.adapter}, {prompt.prompts}, "answers");
   const std::vector<data::PromptRow> rows = data::read_prompts(prompt.prompts);
   const auto model = open_writer(model_path, writer);
   const Prompter prompter(*model, writer, prompt.plain);

@@ -52,6 +52,9 @@ bool CommandLine::parse(Arguments arguments) {
       take_flag(key, "true");
       continue;
     }
+    if (!knows(key)) {
+      take_flag(key, "");  // says so
+    }
     check(i + 1 < arguments.size() && !is_flag(next), "--{} needs a value: --{}=...", key, key);
     take_flag(key, std::string(next));
     ++i;
@@ -72,6 +75,11 @@ bool CommandLine::is_switch(std::string_view key) const {
   const config::FieldRef* field = find_field(key);
   return (field != nullptr && std::holds_alternative<bool*>(field->value)) ||
          std::ranges::find(switches_, key) != switches_.end();
+}
+
+bool CommandLine::knows(const std::string& key) const {
+  return key == "log" || find_field(key) != nullptr ||
+         (takes_run_flags_ && key.find('.') != key.npos);
 }
 
 void CommandLine::take_flag(const std::string& key, const std::string& value) {

@@ -78,6 +78,7 @@ class CommandLine {
  private:
   const config::FieldRef* find_field(std::string_view key) const;
   bool is_switch(std::string_view key) const;
+  [[nodiscard]] bool knows(const std::string& key) const;
   void take_flag(const std::string& key, const std::string& value);
   void check_count() const;
 

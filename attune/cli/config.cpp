@@ -128,7 +128,11 @@ int example(Arguments arguments) {
     const std::string hint = did_you_mean(name, names);
     throw Error(fmt::format("no example \"{}\".{}",
                             name,
-                            hint.empty() ? fmt::format(" There are: {}", example_names()) : hint));
+                            hint.empty()
+                                ? fmt::format(" There are: {}, and every kind of objective "
+                                              "(attune config objectives lists them).",
+                                              example_names())
+                                : hint));
   }
   fmt::print("{}", found->text);
   return kGood;

@@ -266,6 +266,7 @@ int stats(Arguments arguments) {
       line.positionals(), options, terminal, [&](const PreferenceGroup& g) { found.add(g); });
   warn_of(bad, terminal);
   print_stats(found, bad);
+  check(found.groups > 0, "no row can be used; the reasons stand above, with how many rows each");
   return kGood;
 }
 

@@ -10,6 +10,7 @@
 
 #include "attune/cli/command_line.h"
 #include "attune/cli/engine_commands.h"
+#include "attune/core/error.h"
 #include "attune/core/version.h"
 
 namespace attune::cli {
@@ -111,8 +112,9 @@ int doctor_command(Arguments arguments) {
   if (!line.parse(arguments)) {
     return kGood;
   }
-  const train::Diagnosis found =
-      train::diagnose(line.positional(0, std::filesystem::current_path().string()));
+  const std::string folder = line.positional(0, std::filesystem::current_path().string());
+  check(std::filesystem::is_directory(folder), "{}: no such folder", folder);
+  const train::Diagnosis found = train::diagnose(folder);
   print_machine(found);
   print_products(found);
   print_rest(found);

@@ -66,16 +66,16 @@ bool print_piece(size_t /*prompt*/, const std::string& text) {
 
 // What a person or a file gave as the words for a model.
 void check_words(std::string_view what, const std::string& text) {
-  check(text::is_utf8(text),
-        "{}: expected text in UTF-8, got \"{}\"",
-        what,
-        text::repaired_utf8(text));
   const auto control =
       std::ranges::find_if(text, [](char c) { return c != '\r' && is_control(c); });
   check(control == text.end(),
         "{}: expected text, got the control character 0x{:02x}",
         what,
         control == text.end() ? 0 : static_cast<unsigned>(static_cast<unsigned char>(*control)));
+  check(text::is_utf8(text),
+        "{}: expected text in UTF-8, got \"{}\"",
+        what,
+        text::repaired_utf8(text));
 }
 
 std::string read_all(std::istream& in) {
@@ -104,6 +104,8 @@ int generate_command(Arguments arguments) {
   check(from_file || from_line,
         "attune generate needs MODEL PROMPT, or MODEL --prompts=FILE. Try: attune generate --help");
   check(!from_file || !from_line, "PROMPT and --prompts were both given; one of them is enough");
+  check(from_file || prompt.batch == PromptOptions().batch,
+        "--batch is for --prompts; one prompt is answered by itself");
   check(from_file || prompt.output.empty(),
         "--output is for the answers to --prompts; one answer goes to stdout");
   if (from_file) {

@@ -100,7 +100,33 @@ void print_table(const std::vector<std::pair<std::string, std::string>>& rows) {
   }
 }
 
-void print_tensors(const std::vector<io::TensorView>& tensors, const InspectOptions& options) {
+// "layers.2" stands before "layers.10": runs of digits are compared as numbers.
+bool comes_before(std::string_view a, std::string_view b) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  while (!a.empty() && !b.empty()) {
+    size_t m = 0;
+    size_t n = 0;
+    while (m < a.size() && is_digit(a[m])) {
+      ++m;
+    }
+    while (n < b.size() && is_digit(b[n])) {
+      ++n;
+    }
+    if (m > 0 && n > 0 && m != n) {
+      return m < n;
+    }
+    const size_t step = m > 0 && n > 0 ? m : 1;
+    if (const int order = a.substr(0, step).compare(b.substr(0, step)); order != 0) {
+      return order < 0;
+    }
+    a.remove_prefix(step);
+    b.remove_prefix(step);
+  }
+  return a.size() < b.size();
+}
+
+void print_tensors(std::vector<io::TensorView> tensors, const InspectOptions& options) {
+  std::ranges::stable_sort(tensors, comes_before, &io::TensorView::name);
   std::map<std::string_view, std::pair<int64_t, int64_t>> by_type;  // count, bytes
   int64_t parameters = 0;
   int64_t bytes = 0;

@@ -37,9 +37,34 @@ void LineWriter::finish() {
   }
 }
 
+namespace {
+
+// Whether `path` is in `folder`, or in one of its folders.
+bool lies_in(const fs::path& path, const fs::path& folder) {
+  std::error_code failed;
+  const fs::path relative = fs::relative(path, folder, failed);
+  return !failed && !relative.empty() && *relative.begin() != "..";
+}
+
+}  // namespace
+
 void check_output(const std::string& output,
+                  const std::vector<std::string>& models,
                   const std::vector<std::string>& inputs,
                   std::string_view results) {
+  for (const std::string& model : models) {
+    check(output.empty() || model.empty() || !lies_in(output, model),
+          "--output {} is part of {}, which is read; name another file for the {}",
+          output,
+          model,
+          results);
+  }
+  const fs::path folder = fs::path(output).parent_path();
+  check(output.empty() || folder.empty() || fs::is_directory(folder),
+        "--output {}: no folder {}",
+        output,
+        folder.string());
+  check(output.empty() || !fs::is_directory(output), "--output {}: it is a folder", output);
   for (const std::string& input : inputs) {
     std::error_code failed;
     check(output.empty() || !fs::equivalent(output, input, failed),

@@ -27,8 +27,10 @@ class LineWriter {
   std::optional<AtomicFile> file_;
 };
 
-/// That --output is none of the files that are read. @param results  What would overwrite them.
+/// That --output is none of the files that are read, nor in a folder of `models`, and can be made.
+/// @param results  What would overwrite them.
 void check_output(const std::string& output,
+                  const std::vector<std::string>& models,
                   const std::vector<std::string>& inputs,
                   std::string_view results);
 

@@ -36,8 +36,11 @@ void print_time(const train::RunPlan& plan) {
     }
   };
   fmt::print("  {:<40}{:>8.2f} s\n", "a step", plan.step_s);
-  row(fmt::format("{} steps", count_text(plan.steps)), plan.training_s);
-  row(fmt::format("{} evaluations", count_text(plan.evaluations)), plan.evaluation_s);
+  const auto several = [](int64_t count, std::string_view what) {
+    return fmt::format("{} {}{}", count_text(count), what, count == 1 ? "" : "s");
+  };
+  row(several(plan.steps, "step"), plan.training_s);
+  row(several(plan.evaluations, "evaluation"), plan.evaluation_s);
   row("log-probs of the reference, once", plan.reference_s);
   row("sum", plan.total_s());
 }

@@ -203,7 +203,10 @@ int score_command(Arguments arguments) {
   for (const std::string& file : scoring.files) {
     check_path("rows", file);
   }
-  check_output(options.output, scoring.files, "scores");
+  check_output(options.output,
+               {line.positional(0), options.adapter, options.reference},
+               scoring.files,
+               "scores");
   catch_stop_signals();
   Terminal terminal(line.log());
   std::unique_ptr<LineWriter> out;  // made with the first row, so that an error leaves no file

@@ -100,6 +100,9 @@ int32_t choose(std::span<const float> logits,
     ranking.keep(static_cast<size_t>(options.top_k));
   }
   const double top = logits[static_cast<size_t>(ranking.at(0))];
+  if (!std::isfinite(top)) {
+    return ranking.at(0);
+  }
   const auto mass = [&](int32_t id) {
     return std::exp((static_cast<double>(logits[static_cast<size_t>(id)]) - top) /
                     options.temperature);

@@ -279,6 +279,9 @@ void Work::step(const Writers& rows, model::InferenceRows kind, const OnText& on
     }
   });
   for (size_t r = 0; r < rows.size(); ++r) {
+    if (stop_) {
+      return;  // what nobody heard is no part of a text
+    }
     if (take(rows[r], ids[r], on_text)) {
       writers_[rows[r]].pending = {ids[r]};
     }

@@ -73,7 +73,7 @@ class LanguageModel {
   /// Writes after every prompt, several at once: a step reads the weights once for all of them. The
   /// text of a prompt depends on it, its place in the list and the options, to the last bit, not on
   /// the other prompts nor on `together`. What an earlier single prompt shares with this one is not
-  /// computed again.
+  /// computed again; with that the numbers are the same but for rounding.
   /// @throws Error if a prompt is empty or leaves no room in the model's window.
   std::vector<Generation> generate(std::span<const std::vector<int32_t>> prompts,
                                    const GenerateOptions& options,

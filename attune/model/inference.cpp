@@ -53,7 +53,7 @@ class Pass {
   void project(const at::Tensor& x_NI, std::span<const Target> targets);
   void project_few(const at::Tensor& x_NI, std::span<const Target> targets);
   void project_many(const at::Tensor& x_NI, const Target& target);
-  /// x A^T of the layer's adapter, or undefined without one.
+  /// The layer's adapter, or null.
   [[nodiscard]] const adapter::Lora* lora_of(const Target& target) const {
     return adapters_ && target.linear->lora ? &*target.linear->lora : nullptr;
   }
@@ -217,7 +217,7 @@ void tile_result(
       const float* const from = tile.y[0] + r * tensor::Tile<float>::kStride;
       float* const to = y + (tile.row + r) * O + tile.column;
       for (int64_t c = 0; c < tile.columns; ++c) {
-        to[c] = add ? to[c] + from[c] : factor * from[c];
+        to[c] = (add ? to[c] : 0.0F) + factor * from[c];
       }
     }
   });

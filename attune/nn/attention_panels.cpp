@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include <ATen/Parallel.h>
@@ -108,11 +107,7 @@ class Panels {
          const AttentionFamily& family,
          int64_t kv_head,
          bool backward)
-      : in_(in),
-        segments_(family.segments),
-        ancestors_(family.ancestors),
-        g_(kv_head),
-        own_(scratch()) {
+      : in_(in), segments_(family.segments), shared_(family.shared), g_(kv_head), own_(scratch()) {
     own_.first_panel.clear();
     int64_t panels = 0;
     for (const FamilySegment& segment : segments_) {
@@ -185,15 +180,15 @@ class Panels {
   }
 
   /// Adds the slopes of the family's own keys and values to where these stand, and puts those of
-  /// its ancestors into `dk` and `dv`, [ancestor tokens, E].
+  /// those that it shares into `dk` and `dv`, [shared tokens, E].
   void store_slopes(const AttentionSlopes<float>& slopes, float* dk, float* dv) const {
-    int64_t ancestor = 0;
-    each_token(0, ancestors_, [&](int64_t, int64_t slot) {
-      std::copy_n(own_.dk.data() + slot * in_.E, in_.E, dk + ancestor * in_.E);
-      std::copy_n(own_.dv.data() + slot * in_.E, in_.E, dv + ancestor * in_.E);
-      ++ancestor;
+    int64_t place = 0;
+    each_token(0, shared_, [&](int64_t, int64_t slot) {
+      std::copy_n(own_.dk.data() + slot * in_.E, in_.E, dk + place * in_.E);
+      std::copy_n(own_.dv.data() + slot * in_.E, in_.E, dv + place * in_.E);
+      ++place;
     });
-    each_token(ancestors_, segments_.size(), [&](int64_t token, int64_t slot) {
+    each_token(shared_, segments_.size(), [&](int64_t token, int64_t slot) {
       const int64_t to = (token * in_.G + g_) * in_.E;
       add(own_.dk.data() + slot * in_.E, in_.E, slopes.dk + to);
       add(own_.dv.data() + slot * in_.E, in_.E, slopes.dv + to);
@@ -361,7 +356,7 @@ class Panels {
 
   const AttentionInput<float>& in_;
   const std::vector<FamilySegment>& segments_;
-  size_t ancestors_;
+  size_t shared_;
   int64_t g_;
   int64_t queries_ = 0;     // of the block in work
   int64_t panel_size_ = 0;  // numbers of a panel of its scores
@@ -395,22 +390,22 @@ void each_block(const AttentionInput<float>& in,
   });
 }
 
-// What each family adds to the slopes of its ancestors' keys and values: [G, tokens, E] of keys,
+// What each family adds to the slopes of keys and values that it shares: [G, tokens, E] of keys,
 // then the same of values.
-class AncestorSlopes {
+class SharedSlopes {
  public:
-  AncestorSlopes(const AttentionInput<float>& in, const AttentionPlan& plan)
+  SharedSlopes(const AttentionInput<float>& in, const AttentionPlan& plan)
       : in_(in), plan_(plan), slopes_(numbers()) {
     int64_t size = 0;
     for (const AttentionFamily& family : plan.families) {
       places_.push_back(size);
-      size += 2 * in.G * family.ancestor_tokens * in.E;
+      size += 2 * in.G * family.shared_tokens * in.E;
     }
     grow(slopes_, size);
   }
 
   [[nodiscard]] float* keys(size_t family, int64_t kv_head) const {
-    const int64_t tokens = plan_.families[family].ancestor_tokens;
+    const int64_t tokens = plan_.families[family].shared_tokens;
     return slopes_.data() + places_[family] + kv_head * tokens * in_.E;
   }
   [[nodiscard]] float* values(size_t family, int64_t kv_head) const {
@@ -437,7 +432,7 @@ class AncestorSlopes {
     const AttentionFamily& family = plan_.families[f];
     const float* dk = keys(f, g);
     const float* dv = values(f, g);
-    for (size_t s = 0; s < family.ancestors; ++s) {
+    for (size_t s = 0; s < family.shared; ++s) {
       for (int64_t t = family.segments[s].begin; t < family.segments[s].end; ++t) {
         const int64_t to = (t * in_.G + g) * in_.E;
         add(dk, in_.E, slopes.dk + to);
@@ -472,8 +467,8 @@ void attend_by_panels(const AttentionInput<float>& in,
 void attend_backward_by_panels(const AttentionInput<float>& in,
                                const AttentionPlan& plan,
                                const AttentionSlopes<float>& slopes) {
-  // Families add to their ancestors one after the other, when all are done.
-  const AncestorSlopes ancestors(in, plan);
+  // Families add to what they share one after the other, when all are done.
+  const SharedSlopes shared(in, plan);
   each_block(
       in,
       plan,
@@ -483,10 +478,10 @@ void attend_backward_by_panels(const AttentionInput<float>& in,
       },
       [&](Panels& panels, const AttentionTask& task) {
         panels.store_slopes(slopes,
-                            ancestors.keys(task.family, task.kv_head),
-                            ancestors.values(task.family, task.kv_head));
+                            shared.keys(task.family, task.kv_head),
+                            shared.values(task.family, task.kv_head));
       });
-  ancestors.add_to(slopes);
+  shared.add_to(slopes);
 }
 
 }  // namespace attune::nn

@@ -1,9 +1,9 @@
 // Attention of a token tree in f32, by small products of a few fixed shapes.
 //
-// A family's keys and values are copied once for each key/value head into panels of 64 tokens, both
-// as they are and turned, padded with zeros; the scores of 64 queries meet them panel by panel. The
-// kernel of such a product is made at run time for its shape, so there must be few shapes: counts
-// are rounded up to multiples of 16.
+// The keys and values that a family sees are copied once for each key/value head into panels of 64
+// tokens, both as they are and turned, padded with zeros; the scores of 64 queries meet them panel
+// by panel. The kernel of such a product is made at run time for its shape, so there must be few
+// shapes: counts are rounded up to multiples of 16.
 #pragma once
 
 #include "attune/nn/attention_kernel.h"

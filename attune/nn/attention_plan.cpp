@@ -10,12 +10,12 @@ using tensor::Segment;
 using tensor::Tree;
 
 constexpr int64_t kQueryRows = 64;
-// A subtree is cut where it is more than this share of all work. The number is the same on every
-// machine, since sums depend on the cut.
+// What is more than this share of all work is cut. The number is the same on every machine, since
+// sums depend on the cut.
 constexpr int64_t kTasks = 16;
 
-// Appends the blocks of one segment; returns their cost.
-int64_t append_blocks(const Tree& tree, int64_t s, std::vector<QueryBlock>& blocks) {
+// Appends the blocks of one segment.
+void append_blocks(const Tree& tree, int64_t s, std::vector<QueryBlock>& blocks) {
   const Segment& own = tree.segments[static_cast<size_t>(s)];
   std::vector<KeyBlock> keys;
   int64_t column = 0;
@@ -25,56 +25,59 @@ int64_t append_blocks(const Tree& tree, int64_t s, std::vector<QueryBlock>& bloc
     column += ancestor.end - ancestor.begin;
   }
   keys.push_back({own.begin, own.begin, column});
-  int64_t cost = 0;
   for (int64_t begin = own.begin; begin < own.end; begin += kQueryRows) {
     const int64_t end = std::min(own.end, begin + kQueryRows);
     keys.back().end = end;
     blocks.push_back({begin, end, keys, column + end - own.begin});
-    cost += (end - begin) * blocks.back().width;
   }
-  return cost;
 }
 
 class Planner {
  public:
-  Planner(const Tree& tree, int64_t G) : tree_(tree), G_(G), children_(tree.segments.size()) {
-    std::vector<QueryBlock> blocks;
+  Planner(const Tree& tree, int64_t G) : tree_(tree), children_(tree.segments.size()) {
+    std::vector<int64_t> seen(tree.segments.size());  // tokens up to the segment's end
+    std::vector<size_t> roots;
     for (size_t s = 0; s < tree.segments.size(); ++s) {
-      costs_.push_back(append_blocks(tree, static_cast<int64_t>(s), blocks));
-      total_ += costs_.back();
-      if (const int64_t parent = tree.segments[s].parent; parent >= 0) {
-        children_[static_cast<size_t>(parent)].push_back(s);
-      }
+      const Segment& own = tree.segments[s];
+      const int64_t before = own.parent < 0 ? 0 : seen[static_cast<size_t>(own.parent)];
+      seen[s] = before + own.end - own.begin;
+      costs_.push_back(cost_of(before, own.end - own.begin));
+      (own.parent < 0 ? roots : children_[static_cast<size_t>(own.parent)]).push_back(s);
     }
     subtree_costs_ = costs_;
+    int64_t total = 0;
     for (size_t s = tree.segments.size(); s-- > 0;) {
-      if (const int64_t parent = tree.segments[s].parent; parent >= 0) {
-        subtree_costs_[static_cast<size_t>(parent)] += subtree_costs_[s];
-      }
+      const int64_t parent = tree.segments[s].parent;
+      (parent < 0 ? total : subtree_costs_[static_cast<size_t>(parent)]) += subtree_costs_[s];
+    }
+    most_ = std::max<int64_t>(1, G * total / kTasks);
+    for (const size_t root : roots) {
+      add_subtrees({root});
     }
   }
 
   AttentionPlan plan() {
-    for (size_t s = 0; s < tree_.segments.size(); ++s) {
-      if (tree_.segments[s].parent < 0) {
-        add_family(s);
-      }
-    }
     return std::move(plan_);
   }
 
  private:
-  void add_family(size_t root) {
-    AttentionFamily family;
-    for (const int64_t a : tree_.ancestors(static_cast<int64_t>(root))) {
-      const Segment& ancestor = tree_.segments[static_cast<size_t>(a)];
-      family.segments.push_back({ancestor.begin, ancestor.end});
-      family.ancestor_tokens += ancestor.end - ancestor.begin;
+  static int64_t cost_of(int64_t before, int64_t length) {
+    int64_t cost = 0;
+    for (int64_t begin = 0; begin < length; begin += kQueryRows) {
+      const int64_t end = std::min(length, begin + kQueryRows);
+      cost += (end - begin) * (before + end);
     }
-    family.ancestors = family.segments.size();
-    const bool alone = kTasks * subtree_costs_[root] > G_ * total_;
-    std::vector<size_t> members{root};
-    for (size_t i = 0; i < members.size() && !alone; ++i) {
+    return cost;
+  }
+
+  // One family of all these siblings, or, where a single one is too much, of parts of it.
+  void add_subtrees(std::vector<size_t> members) {
+    if (members.size() == 1 && subtree_costs_[members[0]] > most_) {
+      add_parts(members[0]);
+      return;
+    }
+    AttentionFamily family = family_below(members[0]);
+    for (size_t i = 0; i < members.size(); ++i) {
       const std::vector<size_t>& next = children_[members[i]];
       members.insert(members.end(), next.begin(), next.end());
     }
@@ -85,17 +88,59 @@ class Planner {
       family.cost += costs_[s];
     }
     plan_.families.push_back(std::move(family));
-    for (size_t i = 0; i < children_[root].size() && alone; ++i) {
-      add_family(children_[root][i]);
+  }
+
+  // The segment by itself, in several parts if need be, and its children, as many together as make
+  // a task.
+  void add_parts(size_t s) {
+    std::vector<QueryBlock> blocks;
+    append_blocks(tree_, static_cast<int64_t>(s), blocks);
+    const bool whole = costs_[s] <= most_;
+    for (size_t i = 0; i < blocks.size();) {
+      AttentionFamily family = family_below(s);
+      while (i < blocks.size() && (whole || family.cost == 0 || family.cost < most_)) {
+        family.cost += (blocks[i].end - blocks[i].begin) * blocks[i].width;
+        family.blocks.push_back(std::move(blocks[i++]));
+      }
+      family.segments.push_back({tree_.segments[s].begin, family.blocks.back().end});
+      if (!whole) {
+        ++family.shared;
+        family.shared_tokens += family.segments.back().end - family.segments.back().begin;
+      }
+      plan_.families.push_back(std::move(family));
+    }
+    std::vector<size_t> together;
+    int64_t cost = 0;
+    for (const size_t child : children_[s]) {
+      if (!together.empty() && cost + subtree_costs_[child] > most_) {
+        add_subtrees(std::exchange(together, {}));
+        cost = 0;
+      }
+      together.push_back(child);
+      cost += subtree_costs_[child];
+    }
+    if (!together.empty()) {
+      add_subtrees(std::move(together));
     }
   }
 
+  // With the ancestors of `s`.
+  [[nodiscard]] AttentionFamily family_below(size_t s) const {
+    AttentionFamily family;
+    for (const int64_t a : tree_.ancestors(static_cast<int64_t>(s))) {
+      const Segment& ancestor = tree_.segments[static_cast<size_t>(a)];
+      family.segments.push_back({ancestor.begin, ancestor.end});
+      family.shared_tokens += ancestor.end - ancestor.begin;
+    }
+    family.shared = family.segments.size();
+    return family;
+  }
+
   const Tree& tree_;
-  int64_t G_;
   std::vector<std::vector<size_t>> children_;
   std::vector<int64_t> costs_;
   std::vector<int64_t> subtree_costs_;
-  int64_t total_ = 0;
+  int64_t most_ = 0;  // that one family is to cost
   AttentionPlan plan_;
 };
 

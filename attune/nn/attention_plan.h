@@ -31,18 +31,20 @@ struct FamilySegment {
   int64_t end = 0;
 };
 
-/// A segment and all that follow it, or that segment alone where its subtree is too large for one
-/// task; and the ancestors, whose keys its queries see too.
+/// Queries that are taken together, and all the keys that they see: subtrees of segments, or part
+/// of the blocks of one segment where that alone is too much for one task.
 struct AttentionFamily {
-  std::vector<FamilySegment> segments;  ///< In ascending order, the ancestors first.
-  size_t ancestors = 0;                 ///< How many of them are.
-  int64_t ancestor_tokens = 0;
+  /// In ascending order, those first that other families have, too: ancestors, or the segment that
+  /// the blocks are part of.
+  std::vector<FamilySegment> segments;
+  size_t shared = 0;  ///< How many of them are.
+  int64_t shared_tokens = 0;
   std::vector<QueryBlock> blocks;
   int64_t cost = 0;  ///< Query-key products.
 };
 
-/// One key/value head of one family. Keys and values of the family's own segments get their
-/// gradients from one task, or from it and, after it, from families that have them as ancestors.
+/// One key/value head of one family. Gradients of the keys and values of its own segments come from
+/// this task and, after it, from families that share them.
 struct AttentionTask {
   size_t family = 0;
   int64_t kv_head = 0;

@@ -7,6 +7,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "attune/core/error.h"
 #include "attune/nn/head_chunks.h"
 #include "attune/tensor/gemm.h"
 
@@ -50,6 +51,8 @@ class LabelLogps : public torch::autograd::Function<LabelLogps> {
     if (!to_VD.defined()) {
       to_VD = at::zeros_like(weight_VD, at::MemoryFormat::Contiguous).detach();
     }
+    ensure(to_VD.is_contiguous() && to_VD.scalar_type() == saved[0].scalar_type(),
+           "the head's weight has a gradient of another form than its own");
     const at::Tensor slope_CD =
         head_slopes(saved[0], weight_VD, saved[2], saved[3], grads[0], to_VD);
     if (in_place) {

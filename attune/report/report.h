@@ -36,8 +36,8 @@ struct RunReport {
   std::vector<double> margins_after = {};        ///< held-out margins after training, nats.
   std::vector<double> chosen_rewards = {};       ///< held-out rewards after training, nats.
   std::vector<double> rejected_rewards = {};     ///< held-out rewards after training, nats.
-  std::vector<double> chosen_tokens = {};        ///< completion lengths, 65,536 or so.
-  std::vector<double> rejected_tokens = {};      ///< completion lengths, 65,536 or so.
+  std::vector<double> chosen_tokens = {};        ///< completion lengths of at most 65,536 groups.
+  std::vector<double> rejected_tokens = {};      ///< completion lengths of at most 65,536 groups.
   std::vector<Sample> samples = {};              ///< prompts answered before and after.
   /// Each option that differs from its default: key, default, value.
   std::vector<std::array<std::string, 3>> options_changed = {};

@@ -77,11 +77,10 @@ class BlockCache final : public c10::Allocator {
     }
     live_[data] = size;
     state_.live += static_cast<int64_t>(size);
-    if (state_.live > state_.peak) {
-      state_.peak = state_.live;
-      if (fresh) {
-        drop_kept();
-      }
+    const bool higher = state_.live > state_.peak;
+    state_.peak = std::max(state_.peak, state_.live);
+    if (fresh) {
+      drop_kept(higher ? 0 : state_.peak + state_.peak / 4 - state_.live);
     }
     return data;
   }
@@ -141,11 +140,11 @@ class BlockCache final : public c10::Allocator {
     throw std::bad_alloc();
   }
 
-  // Where tensors alive become more than they ever were, pages of freed ones go back, so that both
-  // together are not more than that. At no other time: who gives back what the next step asks for
-  // again would pay for it in every step.
-  void drop_kept() {
-    while (!by_size_.empty()) {
+  // Gives pages of freed blocks back until at most `allowed` bytes of them are left: all where
+  // tensors alive become more than they ever were, else what passes a quarter more than that. Who
+  // gives back what the next step asks for again would pay for it in every step.
+  void drop_kept(int64_t allowed) {
+    while (!by_size_.empty() && state_.kept > allowed) {
       const auto largest = spans_.find(by_size_.rbegin()->second);
       std::byte* const data = largest->first;
       const Span cold{.size = largest->second.size, .warm = false};

@@ -21,7 +21,7 @@ void use_block_cache();
 struct BlockCacheState {
   int64_t live = 0;    ///< In use by tensors.
   int64_t kept = 0;    ///< Freed, kept for reuse.
-  int64_t peak = 0;    ///< The most that was ever live. When it rises, what is kept is given back.
+  int64_t peak = 0;    ///< The most that was ever live; live + kept are at most a quarter more.
   int64_t fresh = 0;   ///< Blocks so far that pages of the system were taken for.
   int64_t reused = 0;  ///< Blocks so far that kept pages were enough for.
 };

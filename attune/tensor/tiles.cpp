@@ -206,6 +206,7 @@ void tile_product(int64_t M,
   constexpr bool kPacks = std::is_same_v<T, float>;
   int64_t floats = 0;
   for (const std::vector<Summand>& sum : products) {
+    ensure(!sum.empty(), "tile_product: a sum of nothing");
     for (const Summand& s : sum) {
       check_summand(s, c10::CppTypeToScalarType<T>::value);
       floats += panel_floats(s);

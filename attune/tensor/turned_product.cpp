@@ -103,6 +103,9 @@ void add_turned_product(int64_t M,
                         bool narrow,
                         T* to,
                         int64_t to_stride) {
+  if (M == 0) {
+    return;
+  }
   constexpr at::ScalarType kType = c10::CppTypeToScalarType<T>::value;
   // bf16 products take rows in pairs; the last of an odd number comes as it is.
   const int64_t paired = narrow ? M / 2 * 2 : M;

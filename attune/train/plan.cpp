@@ -84,9 +84,8 @@ std::vector<MemoryPart> memory_plan(const model::DecoderShape& s, const PlanInpu
   }
   const int64_t divergence = in.head_tiles * kTileRows * s.vocabulary * kFloat +
                              (in.head_tiles > 0 && in.weight_bytes < kFloat ? table : 0);
-  const int64_t slope = in.full ? table : 0;  // of the output embedding, before it is added
   const std::vector<MemoryPart> rest{
-      {"head", nn::head_bytes(in.scored) + in.scored * 4 * s.width * kFloat + divergence + slope},
+      {"head", nn::head_bytes(in.scored) + in.scored * 4 * s.width * kFloat + divergence},
       {"program", kProcess}};
   parts.insert(parts.end(), rest.begin(), rest.end());
   if (in.reference_bytes > 0) {

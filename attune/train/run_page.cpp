@@ -33,7 +33,10 @@ std::string status_of(const PageParts& parts) {
                          parts.steps,
                          resumed);
     default:
-      return fmt::format("finished after {} steps{}", parts.progress.step, resumed);
+      return fmt::format("finished after {} step{}{}",
+                         parts.progress.step,
+                         parts.progress.step == 1 ? "" : "s",
+                         resumed);
   }
 }
 

@@ -36,6 +36,14 @@ TEST(Choose, TheLikeliestIsTheFirstOfEquals) {
   EXPECT_EQ(choose_once({kNan, kNan}, {.temperature = 0}, 1), 0);
 }
 
+TEST(Choose, OfInfiniteLogitsTakesTheLikeliest) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  for (const double top_p : {1.0, 0.9}) {
+    EXPECT_EQ(choose_once({1, kInf, 2, kNan}, {.temperature = 1, .top_p = top_p}, 3), 1);
+    EXPECT_EQ(choose_once({kNan, -kInf, -kInf}, {.temperature = 1, .top_p = top_p}, 3), 1);
+  }
+}
+
 TEST(Choose, SharesAreThoseOfTheSoftmax) {
   // softmax([ln 1, ln 2, ln 5]) = 1/8, 2/8, 5/8; at temperature 1/2 the squares: 1/30, 4/30, 25/30.
   const std::vector<float> logits{0, std::log(2.0F), std::log(5.0F), kNan};

@@ -71,6 +71,21 @@ TEST_P(Generate, ASampledTextDoesNotDependOnTheBatch) {
   }
 }
 
+TEST_P(Generate, AnEarlierPromptsBeginningChangesNoText) {
+  GenerateOptions options;
+  options.max_new_tokens = 13;
+  options.temperature = 0;
+  const std::vector<std::vector<int32_t>> first{prompts()[4]};
+  LanguageModel writer = model(GetParam());
+  std::vector<std::vector<int32_t>> second = first;
+  const std::vector<int32_t> began = writer.generate(first, options)[0].ids;
+  second[0].insert(second[0].end(), began.begin(), began.end());
+  second[0].insert(second[0].end(), {3, 1, 4, 1, 5});
+  const std::vector<int32_t> went_on = writer.generate(second, options)[0].ids;
+  LanguageModel fresh = model(GetParam());
+  EXPECT_EQ(went_on, fresh.generate(second, options)[0].ids);
+}
+
 TEST_P(Generate, WhatIsWrittenIsTheLikeliestByTheTape) {
   LanguageModel writer = model(GetParam());
   const std::vector<std::vector<int32_t>> one{prompts()[4]};

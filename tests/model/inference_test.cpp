@@ -69,6 +69,20 @@ TEST_P(Inference, EqualsTheTape) {
   }
 }
 
+TEST_P(Inference, ARowDoesNotDependOnTheOthers) {
+  adapt(*model_);
+  auto tree = std::make_shared<tensor::Tree>();
+  tree->segments = {{0, 41, -1}, {41, 41 + 67, -1}};
+  const at::Tensor positions_N = tests::count_up(108);
+  positions_N.narrow(0, 41, 67).sub_(41);
+  TreeAttention both(tree);
+  const at::Tensor together = infer(*model_, tokens(108), positions_N, both, true, rows_);
+  TreeAttention second = one_text(67);
+  const at::Tensor alone =
+      infer(*model_, tokens(108).narrow(0, 41, 67), tests::count_up(67), second, true, rows_);
+  EXPECT_TRUE(tests::same_bits(together.narrow(0, 41, 67), alone));
+}
+
 TEST_P(Inference, NarrowWeightsAreWidenedExactly) {
   const auto narrow = std::get<0>(GetParam());
   auto kept = load_model(open_model(golden("models") / narrow), at::kBFloat16);

@@ -9,6 +9,7 @@
 
 #include "attune/adapter/peft.h"
 #include "attune/tensor/gemm.h"
+#include "attune/tensor/tiles.h"
 
 #include "tests/model/support.h"
 
@@ -198,6 +199,67 @@ TEST_F(Trunk, RunsLayersAgainToTheSameBits) {
   EXPECT_TRUE(same_bits(kept.rows_CD, again.rows_CD));
   for (const auto& [name, slope] : kept.slopes) {
     EXPECT_TRUE(same_bits(slope, again.slopes.at(name))) << name;
+  }
+}
+
+// A model whose products are large enough to be rounded, all but those of keys and values.
+std::unique_ptr<Decoder> wide_model() {
+  constexpr int64_t kWidth = 256;
+  constexpr int64_t kInner = 512;
+  DecoderShape shape;
+  shape.vocabulary = 67;
+  shape.width = kWidth;
+  shape.layers = 3;
+  shape.heads = 4;
+  shape.kv_heads = 2;
+  shape.head_dim = 64;
+  shape.feed_forward = kInner;
+  shape.max_positions = 64;
+  shape.tied_head = true;
+  shape.rotary.head_dim = 64;
+  auto model = std::make_unique<Decoder>(shape);
+  const std::map<std::string, std::vector<int64_t>> sizes{{"embed_tokens", {67, kWidth}},
+                                                          {"q_proj", {256, kWidth}},
+                                                          {"k_proj", {128, kWidth}},
+                                                          {"v_proj", {128, kWidth}},
+                                                          {"o_proj", {kWidth, 256}},
+                                                          {"gate_proj", {kInner, kWidth}},
+                                                          {"up_proj", {kInner, kWidth}},
+                                                          {"down_proj", {kWidth, kInner}}};
+  uint64_t seed = 0;
+  model->each_weight([&](const std::string& name, at::Tensor& weight) {
+    weight = 1 + 0.1 * normal({kWidth}, ++seed, at::kFloat);  // of a norm
+    for (const auto& [part, size] : sizes) {
+      if (name.find(part) != name.npos) {
+        weight = 0.05 * normal(size, ++seed, at::kFloat);
+      }
+    }
+  });
+  return model;
+}
+
+TEST_F(Trunk, RoundedProductsStayNearTheExactAndRunAgainToTheSameBits) {
+  if (!tensor::tiles_take_bf16()) {
+    GTEST_SKIP() << "this machine has no bf16 products";
+  }
+  for (const bool adapters : {true, false}) {
+    const auto model = wide_model();
+    adapters ? add_adapters(*model, {"all-linear"}, 0.3) : train_all(*model);
+    const adapter::Pass pass{.dropout = adapters, .dropout_key = 41};
+    const Result exact = run(*model, batch_, pass, /*by_hand=*/true, /*recompute=*/false);
+    for (const auto mode : {tensor::Narrow::kBackward, tensor::Narrow::kAll}) {
+      tensor::set_narrow_products(mode);
+      const Result kept = run(*model, batch_, pass, /*by_hand=*/true, /*recompute=*/false);
+      const Result again = run(*model, batch_, pass, /*by_hand=*/true, /*recompute=*/true);
+      tensor::set_narrow_products(tensor::Narrow::kNone);
+      EXPECT_TRUE(same_bits(kept.rows_CD, again.rows_CD));
+      EXPECT_EQ(same_bits(kept.rows_CD, exact.rows_CD), mode == tensor::Narrow::kBackward);
+      EXPECT_LE(difference(kept.rows_CD, exact.rows_CD), 3e-2 * magnitude(exact.rows_CD));
+      for (const auto& [name, slope] : exact.slopes) {
+        EXPECT_TRUE(same_bits(kept.slopes.at(name), again.slopes.at(name))) << name;
+        EXPECT_LE(difference(kept.slopes.at(name), slope), 5e-2 * magnitude(slope)) << name;
+      }
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/embedding.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/softmax.h>
 
@@ -86,6 +87,58 @@ TEST_P(LogpHead, TheTapesProductsGiveTheSame) {
   };
   expect_same(ours, tape, {normal({41, 31}, 1), w_VD}, {true, false});
   expect_same(ours, tape, {normal({41, 31}, 1), w_VD}, {true, true});
+}
+
+TEST_P(LogpHead, ATrainedWeightsGradientIsAddedWhereItStands) {
+  const at::Tensor label_C = labels(41, 4099);
+  const at::Tensor h_CD = normal({41, 31}, 1, dtype());
+  const at::Tensor w_VD = normal({4099, 31}, 2, dtype()).set_requires_grad(true);
+  label_logps(h_CD, w_VD, label_C).sum().backward();
+  const at::Tensor once_VD = w_VD.grad().clone();
+  const void* const place = w_VD.grad().const_data_ptr();
+  label_logps(h_CD, w_VD, label_C).sum().backward();
+  EXPECT_EQ(w_VD.grad().const_data_ptr(), place);
+  EXPECT_LE(tests::difference(w_VD.grad(), 2 * once_VD), 1e-6 * tests::magnitude(once_VD));
+  label_logps(h_CD.narrow(0, 0, 0), w_VD, label_C.narrow(0, 0, 0)).sum().backward();
+  EXPECT_LE(tests::difference(w_VD.grad(), 2 * once_VD), 1e-6 * tests::magnitude(once_VD));
+}
+
+TEST_P(LogpHead, AWeightThatIsMadeOfOthersAndATiedOneGetTheWholeGradient) {
+  const at::Tensor label_C = labels(41, 4099);
+  const at::Tensor id_C = labels(41, 4000);
+  const auto plain_logps = [&](const at::Tensor& h_CD, const at::Tensor& w_VD) {
+    return at::log_softmax(h_CD.matmul(w_VD.t()), -1)
+        .gather(1, label_C.unsqueeze(1))
+        .squeeze(1)
+        .to(at::kDouble);
+  };
+  expect_same([&](const tests::Inputs& in) { return label_logps(in[0], 0.5 * in[1], label_C); },
+              [&](const tests::Inputs& in) { return plain_logps(in[0], 0.5 * in[1]); },
+              {normal({41, 31}, 1), normal({4099, 31}, 2)});
+  expect_same(
+      [&](const tests::Inputs& in) {
+        return label_logps(at::embedding(in[0], id_C), in[0], label_C);
+      },
+      [&](const tests::Inputs& in) { return plain_logps(at::embedding(in[0], id_C), in[0]); },
+      {normal({4099, 31}, 2)});
+}
+
+TEST(NarrowHead, KeepsATrainedWeightsDirection) {
+  const at::Tensor h_CD = 0.3 * normal({41, 64}, 1, at::kFloat);
+  const at::Tensor label_C = tests::whole_numbers(std::vector<int64_t>(41, 4000));
+  const auto slope = [&](tensor::Narrow narrow) {
+    tensor::set_narrow_products(narrow);
+    const at::Tensor w_VD = normal({4099, 64}, 2, at::kFloat).set_requires_grad(true);
+    label_logps(h_CD, w_VD, label_C).sum().backward();
+    tensor::set_narrow_products(tensor::Narrow::kNone);
+    return w_VD.grad().to(at::kDouble);
+  };
+  const at::Tensor a = slope(tensor::Narrow::kNone);
+  const at::Tensor b = slope(tensor::Narrow::kBackward);
+  EXPECT_FALSE(tests::same_bits(a, b));
+  EXPECT_GT((a * b).sum().item<double>() /
+                std::sqrt(a.square().sum().item<double>() * b.square().sum().item<double>()),
+            0.9999);
 }
 
 TEST(NarrowHead, KeepsTheValuesAndTheSlopesDirection) {

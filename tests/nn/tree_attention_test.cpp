@@ -9,6 +9,8 @@
 #include <ATen/ops/einsum.h>
 #include <ATen/ops/softmax.h>
 
+#include "attune/nn/attention_plan.h"
+
 #include "tests/nn/compare.h"
 
 namespace attune::nn {
@@ -106,6 +108,44 @@ TEST_P(TreeAttention, EqualsADenseMaskWhereManyTextsBeginAlike) {
 TEST_P(TreeAttention, EqualsADenseMaskBeyondOneBlockOfQueries) {
   // 64 queries a block: below, at and beyond the border, and beyond two blocks.
   expect_dense(tree_of({{64, -1}, {65, 0}, {63, 0}, {131, 0}, {70, -1}, {129, 4}}), {2, 1, 8});
+}
+
+TEST_P(TreeAttention, EqualsADenseMaskBeyondThePanelsThatHeadsMeetTogether) {
+  expect_dense(tree_of({{530, -1}, {67, 0}, {3, 0}}), {4, 2, 6});  // more than 8 panels of keys
+}
+
+TEST_P(TreeAttention, EqualsADenseMaskForTheHeadsOfRealModels) {
+  const auto tree = tree_of({{71, -1}, {65, 0}, {3, 0}, {1, -1}});
+  expect_dense(tree, {6, 2, 64});
+  expect_dense(tree, {3, 1, 128});
+  expect_dense(tree, {2, 1, 80});
+}
+
+TEST_P(TreeAttention, EqualsADenseMaskForManyShortAnswersToALongPrompt) {
+  std::vector<std::pair<int64_t, int64_t>> segments{{389, -1}};
+  for (int64_t answer = 0; answer < 31; ++answer) {
+    segments.emplace_back(1 + answer % 5, 0);
+  }
+  expect_dense(tree_of(segments), {2, 1, 6});
+}
+
+TEST(AttentionPlan, ALongTextIsWorkForManyAndAnswersAreTakenTogether) {
+  std::vector<std::pair<int64_t, int64_t>> segments{{2048, -1}};
+  for (int64_t answer = 0; answer < 97; ++answer) {
+    segments.emplace_back(7, 0);
+  }
+  const AttentionPlan plan = plan_attention(*tree_of(segments), 3, 2);
+  EXPECT_GE(plan.families.size(), 5U);
+  EXPECT_LE(plan.families.size(), 16U);
+  std::vector<int64_t> load;
+  for (const std::vector<AttentionTask>& share : plan.shares) {
+    int64_t sum = 0;
+    for (const AttentionTask& task : share) {
+      sum += task.cost;
+    }
+    load.push_back(sum);
+  }
+  EXPECT_LT(std::abs(load[0] - load[1]), (load[0] + load[1]) / 10);
 }
 
 TEST_P(TreeAttention, EqualsADenseMaskForEveryGroupingOfHeads) {

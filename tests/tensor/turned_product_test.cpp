@@ -72,6 +72,19 @@ TEST_P(TurnedProduct, OfRoundedNumbersHasSumsInF32) {
   EXPECT_LE(difference(ours, want), 1e-6 * magnitude(want));
 }
 
+TEST(TurnedProduct, OfNoRowsAddsNothing) {
+  const at::Tensor start_OI = normal({53, 97}, 3, at::kFloat);
+  run<float>(
+      normal({31, 53}, 1, at::kFloat), normal({31, 97}, 2, at::kFloat), false, start_OI.clone());
+  for (const bool narrow : {false, true}) {
+    EXPECT_TRUE(same_bits(run<float>(normal({0, 53}, 1, at::kFloat),
+                                     normal({0, 97}, 2, at::kFloat),
+                                     narrow,
+                                     start_OI.clone()),
+                          start_OI));
+  }
+}
+
 TEST(TurnedProduct, TheNumberOfThreadsChangesNoBit) {
   const at::Tensor g_MO = normal({61, 1031}, 1, at::kFloat);
   const at::Tensor x_MI = normal({61, 97}, 2, at::kFloat);

@@ -169,6 +169,7 @@ TEST_F(SmolLm2AgainstTrl, LogProbsAgree) {
   RecordProperty("ours_to_exact", fmt::format("{:.2e}", distance(policy, exact)));
   RecordProperty("theirs_to_exact", fmt::format("{:.2e}", distance(theirs(5, "policy"), exact)));
   EXPECT_LE(distance(policy, exact), 5e-4);
+  EXPECT_LE(distance(reference, ours(5, {.adapters = false})), 5e-4);
   EXPECT_LE(distance(theirs(5, "policy"), exact), 2e-3);
 }
 
@@ -203,11 +204,11 @@ TEST_F(SmolLm2AgainstTrl, ThreeStepsOfTrainingAgree) {
   }
 }
 
-// What `model.precision: auto` may change: not one bit of the loss, next to nothing of the
-// gradient.
-TEST_F(SmolLm2AgainstTrl, ANarrowBackwardPassKeepsTheLossAndTheGradientsDirection) {
-  adapter::load_peft(layers(), data_ / "adapter");
-  const auto slopes = [&](tensor::Narrow narrow) {
+// What `model.precision` may change.
+class SmolLm2Precision : public SmolLm2AgainstTrl {
+ protected:
+  // The sums of three rows' completions, and the gradient of all of them together.
+  std::vector<at::Tensor> slopes(tensor::Narrow narrow) {
     tensor::set_narrow_products(narrow);
     const at::Tensor sum_S = score(*model_, batch(0, 3), {}).sum_S;
     sum_S.sum().backward();
@@ -218,23 +219,50 @@ TEST_F(SmolLm2AgainstTrl, ANarrowBackwardPassKeepsTheLossAndTheGradientsDirectio
     }
     tensor::set_narrow_products(tensor::Narrow::kNone);
     return grads;
-  };
-  const std::vector<at::Tensor> exact = slopes(tensor::Narrow::kNone);
-  const std::vector<at::Tensor> narrow = slopes(tensor::Narrow::kBackward);
-  EXPECT_EQ(tests::difference(exact[0], narrow[0]), 0);
-  double dot = 0, norm = 0, other = 0;
-  for (size_t i = 1; i < exact.size(); ++i) {
-    const at::Tensor a = exact[i].to(at::kDouble);
-    const at::Tensor b = narrow[i].to(at::kDouble);
-    dot += (a * b).sum().item<double>();
-    norm += (a * a).sum().item<double>();
-    other += (b * b).sum().item<double>();
   }
-  const double cosine = dot / std::sqrt(norm * other);
-  RecordProperty("one_minus_cosine", fmt::format("{:.2e}", 1 - cosine));
-  EXPECT_GT(cosine, 0.9999);
-  EXPECT_LT(cosine, 1 - 1e-9) << "nothing was narrowed";
-  EXPECT_NEAR(std::sqrt(other / norm), 1, 1e-2);
+  // `auto`: not one bit of the loss, next to nothing of the gradient.
+  void expect_same_direction() {
+    const std::vector<at::Tensor> exact = slopes(tensor::Narrow::kNone);
+    const std::vector<at::Tensor> narrow = slopes(tensor::Narrow::kBackward);
+    EXPECT_EQ(tests::difference(exact[0], narrow[0]), 0);
+    double dot = 0, norm = 0, other = 0;
+    for (size_t i = 1; i < exact.size(); ++i) {
+      const at::Tensor a = exact[i].to(at::kDouble);
+      const at::Tensor b = narrow[i].to(at::kDouble);
+      dot += (a * b).sum().item<double>();
+      norm += (a * a).sum().item<double>();
+      other += (b * b).sum().item<double>();
+    }
+    const double cosine = dot / std::sqrt(norm * other);
+    RecordProperty("one_minus_cosine", fmt::format("{:.2e}", 1 - cosine));
+    EXPECT_GT(cosine, 0.9999);
+    EXPECT_LT(cosine, 1 - 1e-9) << "nothing was narrowed";
+    EXPECT_NEAR(std::sqrt(other / norm), 1, 1e-2);
+  }
+};
+
+TEST_F(SmolLm2Precision, ANarrowBackwardPassKeepsTheLossAndAnAdaptersGradient) {
+  adapter::load_peft(layers(), data_ / "adapter");
+  expect_same_direction();
+}
+
+TEST_F(SmolLm2Precision, ANarrowBackwardPassKeepsTheLossAndTheGradientOfWeights) {
+  // Every kind of weight of two layers.
+  for (const auto& [path, linear] : layers()) {
+    if (path.find("layers.3.") != path.npos || path.find("layers.29.") != path.npos) {
+      linear->weight_OI.set_requires_grad(true);
+    }
+  }
+  EXPECT_EQ(model_->trained_parameters().size(), 14U);
+  expect_same_direction();
+}
+
+TEST_F(SmolLm2Precision, ANarrowForwardPassIsNoisyAndNoMore) {
+  adapter::load_peft(layers(), data_ / "adapter");
+  const at::Tensor exact_S = slopes(tensor::Narrow::kNone)[0];
+  const at::Tensor noisy_S = slopes(tensor::Narrow::kAll)[0];
+  EXPECT_GT(tests::difference(exact_S, noisy_S), 1e-3) << "nothing was narrowed";
+  EXPECT_LT(tests::difference(exact_S, noisy_S), 2) << "nats, of some hundred";
 }
 
 }  // namespace
