@@ -132,15 +132,26 @@ double step_seconds(const model::DecoderShape& s,
 }
 
 int64_t auto_tokens(const model::DecoderShape& shape, PlanInput input, int64_t memory_bytes) {
-  int64_t tokens = input.products.tiles ? 1024 : 2048;
-  for (; tokens > 256; tokens /= 2) {
+  const auto bytes_of = [](const std::vector<MemoryPart>& parts, std::string_view name) {
+    const auto part = std::ranges::find(parts, name, &MemoryPart::name);
+    return part == parts.end() ? 0 : part->bytes;
+  };
+  // On tiles small batches cost little: 512 tokens take a twentieth more time than 1024.
+  const std::vector<int64_t> sizes = input.products.tiles
+                                         ? std::vector<int64_t>{1024, 768, 512, 384, 256}
+                                         : std::vector<int64_t>{2048, 1024, 512, 256};
+  for (const int64_t tokens : sizes) {
     input.tokens = tokens;
     input.scored = tokens;
-    if (total_bytes(memory_plan(shape, input)) <= memory_bytes / 10 * 6) {
-      break;
+    const std::vector<MemoryPart> parts = memory_plan(shape, input);
+    const bool modest =
+        !input.products.tiles ||
+        bytes_of(parts, "activations") <= std::max(bytes_of(parts, "weights"), int64_t{512} << 20);
+    if (modest && total_bytes(parts) <= memory_bytes / 10 * 6) {
+      return tokens;
     }
   }
-  return tokens;
+  return sizes.back();
 }
 
 }  // namespace attune::train

@@ -74,8 +74,9 @@ double step_seconds(const model::DecoderShape& shape,
 inline constexpr double kEfficiency = 0.7;
 
 /// The token budget of a micro-batch when the run file says auto: 1024, from where on products do
-/// not get faster (2048 where the trunk runs on the tape), halved until the plan fits into 60 % of
-/// `memory_bytes`, never below 256.
+/// not get faster (2048 where the trunk runs on the tape), or the next smaller one, never below
+/// 256, whose plan fits into 60 % of `memory_bytes` and, but on the tape, whose activations take no
+/// more than the weights do, or half a gibibyte.
 int64_t auto_tokens(const model::DecoderShape& shape, PlanInput input, int64_t memory_bytes);
 
 }  // namespace attune::train
