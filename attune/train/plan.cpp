@@ -141,6 +141,9 @@ int64_t auto_tokens(const model::DecoderShape& shape, PlanInput input, int64_t m
                                          ? std::vector<int64_t>{1024, 768, 512, 384, 256}
                                          : std::vector<int64_t>{2048, 1024, 512, 256};
   for (const int64_t tokens : sizes) {
+    if (input.products.tiles && input.full && tokens > 512) {
+      continue;  // gradients are summed where they stand, whatever the batch
+    }
     input.tokens = tokens;
     input.scored = tokens;
     const std::vector<MemoryPart> parts = memory_plan(shape, input);
