@@ -14,10 +14,6 @@
 namespace attune::model {
 namespace {
 
-// As tensor::product_nt: narrowing must pay for its conversion.
-constexpr int64_t kNarrowRows = 16;
-constexpr int64_t kNarrowWeight = int64_t{1} << 16;
-
 int64_t lowest_trained(const Decoder& model) {
   if (model.embedding().requires_grad()) {
     return -1;
@@ -146,8 +142,8 @@ template <class T, class K>
 bool TrunkPass<T, K>::narrows(int64_t rows, const at::Tensor& weight, bool backward) const {
   using tensor::Narrow;
   return (narrow_ == Narrow::kAll || (backward && narrow_ == Narrow::kBackward)) &&
-         rows >= kNarrowRows && weight.numel() >= kNarrowWeight && weight.size(0) % 2 == 0 &&
-         weight.size(1) % 2 == 0;
+         rows >= tensor::kNarrowRows && weight.numel() >= tensor::kNarrowWeight &&
+         weight.size(0) % 2 == 0 && weight.size(1) % 2 == 0;
 }
 
 template <class T, class K>
@@ -185,7 +181,7 @@ std::unique_ptr<AnyTrunkPass> make_trunk_pass(const Decoder& model,
   }
   const DecoderShape& shape = model.shape();
   const bool rounds = trains && tensor::narrow_products() != tensor::Narrow::kNone &&
-                      shape.width * shape.feed_forward >= kNarrowWeight;
+                      shape.width * shape.feed_forward >= tensor::kNarrowWeight;
   return rounds ? made(float{}, uint16_t{}) : made(float{}, float{});
 }
 

@@ -4,10 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "attune/core/clones.h"
 #include "attune/nn/exp.h"
-
-#define ATTUNE_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
 
 namespace attune::nn {
 namespace {

@@ -7,11 +7,9 @@
 #include <ATen/Parallel.h>
 #include <ATen/native/CPUBlas.h>
 
+#include "attune/core/clones.h"
 #include "attune/nn/attention_lines.h"
 #include "attune/tensor/turn.h"
-
-#define ATTUNE_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
 
 namespace attune::nn {
 namespace {

@@ -6,12 +6,10 @@
 
 #include <ATen/Parallel.h>
 
+#include "attune/core/clones.h"
 #include "attune/nn/kernels.h"
 #include "attune/tensor/thin.h"
 #include "attune/tensor/turn.h"
-
-#define ATTUNE_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
 
 namespace attune::nn {
 namespace {

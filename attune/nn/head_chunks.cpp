@@ -32,7 +32,6 @@ using tensor::Tile;
 
 constexpr int64_t kWords = 2016;  // of a chunk: 42 panels of a tile product
 constexpr int64_t kRowsPerTask = 4;
-constexpr int64_t kNarrowRows = 16;
 
 // Words [begin, begin + count) of the head, and the logits of all rows over them.
 template <class T>
@@ -45,8 +44,8 @@ class Chunk {
         D_(h_CD.size(1)),
         logits_(at::empty({C_, std::min(kWords, weight_VD.size(0))}, h_CD.options())) {
     const Narrow mode = tensor::narrow_products();
-    const bool fits = std::is_same_v<T, float> && C_ >= kNarrowRows && D_ % 2 == 0 &&
-                      weight_VD.numel() >= (int64_t{1} << 16) && tensor::hand_written_trunk();
+    const bool fits = std::is_same_v<T, float> && C_ >= tensor::kNarrowRows && D_ % 2 == 0 &&
+                      weight_VD.numel() >= tensor::kNarrowWeight && tensor::hand_written_trunk();
     narrows_back_ = fits && mode != Narrow::kNone;
     if (fits && mode == Narrow::kAll) {
       narrow_h_CD_ = h_CD.to(at::kBFloat16);

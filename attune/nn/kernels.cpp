@@ -2,12 +2,9 @@
 
 #include <cmath>
 
+#include "attune/core/clones.h"
 #include "attune/nn/exp.h"
 #include "attune/tensor/narrow.h"
-
-// One body, compiled for AVX-512, AVX2 + FMA and the baseline; chosen when the program is loaded.
-#define ATTUNE_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
 
 namespace attune::nn {
 namespace {

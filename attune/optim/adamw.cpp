@@ -12,13 +12,13 @@
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "attune/core/clones.h"
 #include "attune/core/error.h"
 
 namespace attune::optim {
 namespace {
 
-__attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3"))) double
-squares_of_piece(const float* x, int64_t count) {
+ATTUNE_CLONES double squares_of_piece(const float* x, int64_t count) {
   double sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < count; ++i) {

@@ -43,9 +43,6 @@ bool has_onednn() {
 std::atomic<Narrow> narrow{Narrow::kNone};
 std::atomic<bool> by_hand_now{true};
 
-// Narrowing costs two passes over the numbers, which a small product does not pay back.
-constexpr int64_t kNarrowRows = 16;
-constexpr int64_t kNarrowWeight = int64_t{1} << 16;
 constexpr double kWorthIt = 1.15;
 // Of a training step of SmolLM2, a quarter was spent on all but products by LibTorch's operators.
 constexpr double kTilesMayCost = 0.85;

@@ -26,6 +26,9 @@ void set_gemm_kernel(GemmKernel kernel);
 /// a log-ratio of policy and reference, a small difference of large sums, loses a lot (0.2 nats).
 enum class Narrow { kNone, kBackward, kAll };
 Narrow narrow_products();
+/// Smaller products are not worth the conversions.
+inline constexpr int64_t kNarrowRows = 16;
+inline constexpr int64_t kNarrowWeight = int64_t{1} << 16;
 void set_narrow_products(Narrow narrow);
 
 /// Whether the decoder's layers run by hand, on tile products (attune/tensor/tiles.h), and not as

@@ -9,13 +9,11 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
 
+#include "attune/core/clones.h"
 #include "attune/core/error.h"
 #include "attune/tensor/blas.h"
 #include "attune/tensor/narrow.h"
 #include "attune/tensor/turn.h"
-
-#define ATTUNE_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
 
 namespace attune::tensor {
 namespace {
