@@ -90,11 +90,11 @@ PackedBatch pack(std::span<const EncodedGroup> groups,
                  std::span<const int64_t> indices = {},
                  std::span<const std::vector<int32_t>> strangers = {});
 
-/// Cuts the groups of one step into micro-batches of at most `max_tokens` packed tokens: first-fit
-/// decreasing, the same for the same input. Every group is in exactly one micro-batch; one larger
-/// than the budget stands alone.
+/// Cuts groups into micro-batches of at most `max_tokens` packed tokens: as many as best-fit
+/// decreasing makes, of like size if they fit then, too. The same for the same input, in
+/// O(n log n). Every group is in exactly one micro-batch; one larger than the budget stands alone.
 ///
-/// @param tokens_per_group  Packed tokens of each group of the step, 0 or more.
+/// @param tokens_per_group  Packed tokens of each group, 0 or more.
 /// @param max_tokens        The budget, > 0.
 /// @return  Indices into `tokens_per_group`, ascending within a micro-batch; micro-batches ordered
 ///          by their first group.

@@ -168,10 +168,9 @@ def group_rows(groups):
 
 
 def sorted_order(sizes, batch):
-    """The rows in batches of like length. The batch of middle length is first, for the first step is not timed, and the
-    others are in random order."""
-    order = sorted(range(len(sizes)), key=lambda i: sizes[i]["longest"])
+    """The rows in batches of like length, in random order. The first batch stays as it is: it is not timed, so that all
+    contestants are timed on the same rows."""
+    order = sorted(range(batch, len(sizes)), key=lambda i: sizes[i]["longest"])
     batches = [order[i : i + batch] for i in range(0, len(order), batch)]
-    first = batches.pop(len(batches) // 2)
     random.Random(1).shuffle(batches)
-    return [i for part in [first] + batches for i in part]
+    return [i for part in [range(batch)] + batches for i in part]

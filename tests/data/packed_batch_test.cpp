@@ -230,16 +230,33 @@ TEST(Pack, ABrokenGroupIsAnInternalError) {
   }
 }
 
-TEST(SplitByTokens, FirstFitDecreasingByHand) {
-  // Budget 10, by size 7 6 4 3 3: {7, 3}, {6, 4}, {3}.
+TEST(SplitByTokens, AsManyAsBestFitMakesAndOfLikeSizeByHand) {
+  // Budget 10, by size 7 6 4 3 3: best fit {7, 3} {6, 4} {3}; three of like size {7} {6, 3} {4, 3}.
   const std::vector<int64_t> sizes{3, 7, 4, 6, 3};
-  const auto batches = split_by_tokens(sizes, 10);
-  EXPECT_THAT(batches, ElementsAre(ElementsAre(0, 1), ElementsAre(2, 3), ElementsAre(4)));
+  EXPECT_THAT(split_by_tokens(sizes, 10),
+              ElementsAre(ElementsAre(0, 2), ElementsAre(1), ElementsAre(3, 4)));
+}
+
+TEST(SplitByTokens, WhatFitsOnlyUnevenlyIsPackedFull) {
+  // Budget 12: {6, 6} {4, 4, 4}; the smallest first would make {6, 4} {6, 4} and 4 over 12.
+  const std::vector<int64_t> sizes{6, 4, 6, 4, 4};
+  EXPECT_THAT(split_by_tokens(sizes, 12), ElementsAre(ElementsAre(0, 2), ElementsAre(1, 3, 4)));
 }
 
 TEST(SplitByTokens, AGroupLargerThanTheBudgetStandsAlone) {
   const std::vector<int64_t> sizes{2, 23, 3};
   EXPECT_THAT(split_by_tokens(sizes, 7), ElementsAre(ElementsAre(0, 2), ElementsAre(1)));
+}
+
+TEST(SplitByTokens, AMillionGroupsTakeNoSquareOfTheTime) {
+  std::vector<int64_t> sizes(1'000'003);
+  RandomStream random(7);
+  for (int64_t& size : sizes) {
+    size = static_cast<int64_t>(101 + random.below(400));
+  }
+  const auto batches = split_by_tokens(sizes, 1024);  // hours if each looked at all others
+  const double mean = std::accumulate(sizes.begin(), sizes.end(), 0.0) / 1024.0;
+  EXPECT_LT(static_cast<double>(batches.size()), 1.03 * mean);
 }
 
 TEST(SplitByTokens, EveryBudgetKeepsTheMembers) {
