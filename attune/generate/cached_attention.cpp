@@ -1,17 +1,15 @@
 #include "attune/generate/cached_attention.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
+#include <numeric>
 #include <utility>
 
-#include <ATen/TensorOperators.h>
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/softmax.h>
 
 #include "attune/core/error.h"
+#include "attune/nn/attention_kernel.h"
+#include "attune/nn/attention_plan.h"
 #include "attune/nn/cache_attention.h"
 
 namespace attune::generate {
@@ -84,7 +82,8 @@ at::Tensor CachedAttention::attend(int64_t layer,
     append(k_NGE.narrow(0, row, n), cache, keys);
     append(v_NGE.narrow(0, row, n), cache, values);
     if (n > kFewRows) {
-      out_NHE.narrow(0, row, n).copy_(attend_many(q.narrow(0, row, n), cache, layer));
+      out_NHE.narrow(0, row, n).copy_(attend_many(
+          q.narrow(0, row, n), k_NGE.narrow(0, row, n), v_NGE.narrow(0, row, n), cache, layer));
     } else {
       for (int64_t i = 0; i < n; ++i) {
         singles.push_back({.q = q.const_data_ptr<float>() + (row + i) * H * E,
@@ -116,27 +115,58 @@ void CachedAttention::append(const at::Tensor& from_NGE,
   }
 }
 
+void CachedAttention::copy_cached(const at::Tensor& from_GTE,
+                                  const Cache& cache,
+                                  const at::Tensor& to_TGE) const {
+  const int64_t E = shape_.head_dim;
+  const int64_t G = shape_.kv_heads;
+  const float* const from = from_GTE.const_data_ptr<float>();
+  float* const to = to_TGE.data_ptr<float>();
+  for (int64_t t = 0; t < cache.length; ++t) {
+    for (int64_t g = 0; g < G; ++g) {
+      std::copy_n(from + (g * cache.room + t) * E, E, to + (t * G + g) * E);
+    }
+  }
+}
+
 at::Tensor CachedAttention::attend_many(const at::Tensor& q_NHE,
+                                        const at::Tensor& k_NGE,
+                                        const at::Tensor& v_NGE,
                                         const Cache& cache,
                                         int64_t layer) const {
-  const int64_t n = q_NHE.size(0);
-  const int64_t G = shape_.kv_heads;
-  const int64_t heads = shape_.heads / G;
-  const int64_t E = shape_.head_dim;
-  const int64_t T = cache.length + n;
-  const double scale = 1.0 / std::sqrt(static_cast<double>(E));
-  const at::Tensor keys = cache.keys_GTE[static_cast<size_t>(layer)].narrow(1, 0, T);
-  const at::Tensor values = cache.values_GTE[static_cast<size_t>(layer)].narrow(1, 0, T);
-  // Query heads of one key head side by side: [G, heads * n, E].
-  const at::Tensor q =
-      q_NHE.view({n, G, heads, E}).permute({1, 2, 0, 3}).reshape({G, heads * n, E});
-  const at::Tensor scores = at::matmul(q, keys.transpose(1, 2)) * scale;
-  const at::Tensor hidden =
-      at::full({n, T}, -std::numeric_limits<double>::infinity(), scores.options())
-          .triu(cache.length + 1);
-  const at::Tensor seen = (scores.view({G, heads, n, T}) + hidden).view({G, heads * n, T});
-  const at::Tensor out = at::matmul(at::softmax(seen, -1), values);
-  return out.view({G, heads, n, E}).permute({2, 0, 1, 3}).reshape({n, shape_.heads, E});
+  const int64_t before = cache.length;
+  const int64_t T = before + q_NHE.size(0);
+  // What is in the cache stands in front of the new rows, and asks nothing.
+  const auto whole = [&](const at::Tensor& fresh, const std::vector<at::Tensor>* cached) {
+    if (before == 0) {
+      return fresh.contiguous();
+    }
+    const at::Tensor all = at::empty({T, fresh.size(1), fresh.size(2)}, at::kFloat);
+    all.narrow(0, before, T - before).copy_(fresh);
+    if (cached != nullptr) {
+      copy_cached((*cached)[static_cast<size_t>(layer)], cache, all);
+    }
+    return all;
+  };
+  const at::Tensor q_THE = whole(q_NHE, nullptr);
+  const at::Tensor k_TGE = whole(k_NGE, &cache.keys_GTE);
+  const at::Tensor v_TGE = whole(v_NGE, &cache.values_GTE);
+  tensor::Tree tree;
+  tree.segments.push_back({0, T, -1});
+  std::vector<int64_t> queries(static_cast<size_t>(T - before));
+  std::iota(queries.begin(), queries.end(), before);
+  const nn::AttentionInput<float> in{.H = shape_.heads,
+                                     .G = shape_.kv_heads,
+                                     .E = shape_.head_dim,
+                                     .q = q_THE.const_data_ptr<float>(),
+                                     .k = k_TGE.const_data_ptr<float>(),
+                                     .v = v_TGE.const_data_ptr<float>()};
+  const at::Tensor out_THE = at::empty(q_THE.sizes(), at::kFloat);
+  const at::Tensor lse_TH = at::empty({T, shape_.heads}, at::kFloat);
+  nn::attend_tree<float>(in,
+                         nn::plan_attention(tree, in.G, at::get_num_threads(), queries),
+                         {.out = out_THE.data_ptr<float>(), .lse = lse_TH.data_ptr<float>()});
+  return out_THE.narrow(0, before, T - before);
 }
 
 }  // namespace attune::generate

@@ -14,8 +14,8 @@ namespace attune::generate {
 /// new rows before it. What a row gets does not depend on the other sequences.
 class CachedAttention : public model::Attention {
  public:
-  /// A sequence with more new rows than these goes through LibTorch's products; the others row by
-  /// row through nn::attend_caches.
+  /// A sequence with more new rows than these goes through nn::attend_tree; the others row by row
+  /// through nn::attend_caches.
   static constexpr int64_t kFewRows = 32;
 
   /// Room for `num_sequences` sequences; each cache grows as needed.
@@ -54,7 +54,11 @@ class CachedAttention : public model::Attention {
   void make_room(Cache& cache, int64_t length) const;
   /// Writes rows behind a cache's last token.
   void append(const at::Tensor& from_NGE, const Cache& cache, const at::Tensor& to_GTE) const;
+  /// Puts a cache's tokens in front of the rows in `to`.
+  void copy_cached(const at::Tensor& from_GTE, const Cache& cache, const at::Tensor& to_TGE) const;
   [[nodiscard]] at::Tensor attend_many(const at::Tensor& q_NHE,
+                                       const at::Tensor& k_NGE,
+                                       const at::Tensor& v_NGE,
                                        const Cache& cache,
                                        int64_t layer) const;
 

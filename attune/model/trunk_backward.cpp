@@ -81,7 +81,7 @@ void TrunkPass<T, K>::backward(const at::Tensor& slope_UD) {
     const int64_t rows = rows_of(i);
     backward_feed_forward(i, rows, kept);
     backward_output(i, rows, kept);
-    backward_attention(kept);
+    backward_attention(i, kept);
     backward_projections(i, kept);
   }
   if (lowest_ < 0) {
@@ -126,7 +126,7 @@ void TrunkPass<T, K>::backward_feed_forward(int64_t index, int64_t rows, Kept& k
   }
   backward_gate(index, rows, kept);
   const DecoderLayer& l = layer(index);
-  const bool narrow = narrows(rows, l.gate_proj.weight_OI, /*backward=*/true);
+  const bool narrow = narrows(l.gate_proj.weight_OI, /*backward=*/true);
   if (trained(index, kGate) || trained(index, kUp)) {
     restore_normed(kept.h, kept.rstd_post, l.post_attention_layernorm, rows);
     parameter_slopes(index, kGate, work_.dgate, 2 * F, work_.normed, rows, kept);
@@ -160,11 +160,11 @@ void TrunkPass<T, K>::backward_gate(int64_t index, int64_t rows, Kept& kept) {
   const int64_t D = shape_.width;
   const int64_t F = shape_.feed_forward;
   const DecoderLayer& l = layer(index);
-  const bool narrow = narrows(rows, l.gate_proj.weight_OI, /*backward=*/true);
+  const bool narrow = narrows(l.gate_proj.weight_OI, /*backward=*/true);
   uint16_t* const rounded = narrow ? work_.narrow + rows * D : nullptr;
   std::array<Sum, 1> sum;
   bool extra = false;
-  const bool narrow_dx = narrows(rows, l.down_proj.weight_OI, /*backward=*/true);
+  const bool narrow_dx = narrows(l.down_proj.weight_OI, /*backward=*/true);
   add_backward(sum[0], index, kDown, operand(work_.dx, rows, D, narrow_dx), rows, extra);
   product(rows, F, sum, [&](const tensor::Tile<T>& tile) {
     if (extra) {
@@ -209,7 +209,7 @@ void TrunkPass<T, K>::backward_output(int64_t index, int64_t rows, Kept& kept) {
   }
   std::array<Sum, 1> sum;
   bool extra = false;
-  const bool narrow = narrows(rows, linear(index, kO).weight_OI, /*backward=*/true);
+  const bool narrow = narrows(linear(index, kO).weight_OI, /*backward=*/true);
   add_backward(sum[0], index, kO, operand(work_.dx, rows, D, narrow), rows, extra);
   T* const to = last ? work_.rows : work_.dout;
   product(rows, query, sum, [&](const tensor::Tile<T>& tile) {
@@ -242,7 +242,7 @@ void TrunkPass<T, K>::scatter_wanted() {
 }
 
 template <class T, class K>
-void TrunkPass<T, K>::backward_attention(Kept& kept) {
+void TrunkPass<T, K>::backward_attention(int64_t index, Kept& kept) {
   const int64_t query = shape_.heads * shape_.head_dim;
   const int64_t key = shape_.kv_heads * shape_.head_dim;
   const nn::AttentionInput<T> in{.H = shape_.heads,
@@ -253,14 +253,18 @@ void TrunkPass<T, K>::backward_attention(Kept& kept) {
                                  .v = kept.v};
   T* const dk = work_.dq + N_ * query;
   std::fill_n(dk, 2 * N_ * key, T(0));
+  if (index + 1 == shape_.layers) {
+    std::fill_n(work_.dq, N_ * query, T(0));  // not every query is in its plan
+  }
   nn::attend_tree_backward<T>(in,
-                              plan_,
+                              plan_of(index),
                               {.out = kept.out,
                                .lse = kept.lse,
                                .dout = work_.dout,
                                .dq = work_.dq,
                                .dk = dk,
-                               .dv = dk + N_ * key});
+                               .dv = dk + N_ * key},
+                              narrow_ != tensor::Narrow::kNone);
 }
 
 template <class T, class K>
@@ -316,7 +320,7 @@ void TrunkPass<T, K>::backward_projections(int64_t index, Kept& kept) {
   std::array<Sum, 1> sum;
   bool extra = false;
   const auto add = [&](Projection p, const T* g, int64_t width, int64_t offset) {
-    const bool narrow = narrows(N_, linear(index, p).weight_OI, /*backward=*/true);
+    const bool narrow = narrows(linear(index, p).weight_OI, /*backward=*/true);
     add_backward(sum[0], index, p, operand(g, N_, width, narrow, offset), N_, extra);
   };
   add(kQ, dq, query, 0);

@@ -67,6 +67,7 @@ at::Tensor TrunkPass<T, K>::forward() {
   work_ = memory_.work;
   angles_ = nn::rotary_angles(shape_.rotary, input_.positions_N, kType);
   plan_ = nn::plan_attention(*input_.tree, shape_.kv_heads, at::get_num_threads());
+  last_plan_ = nn::plan_attention(*input_.tree, shape_.kv_heads, at::get_num_threads(), rows_U_);
   const at::Tensor x_ND =
       at::embedding(model_.embedding().detach(), input_.tokens_N).to(kType).contiguous();
   std::memcpy(work_.x, x_ND.const_data_ptr(), x_ND.nbytes());
@@ -102,7 +103,7 @@ void TrunkPass<T, K>::forward_layer(int64_t index, Kept& kept) {
                                  .q = kept.q,
                                  .k = kept.k,
                                  .v = kept.v};
-  nn::attend_tree<T>(in, plan_, {.out = kept.out, .lse = kept.lse});
+  nn::attend_tree<T>(in, plan_of(index), {.out = kept.out, .lse = kept.lse});
   feed_forward(index, rows_of(index), kept);
 }
 
@@ -157,7 +158,7 @@ void TrunkPass<T, K>::add_forward(
   const adapter::Linear& l = linear(index, p);
   const int64_t I = l.weight_OI.size(1);
   // Projections that read the same rows find them rounded.
-  const bool narrow = narrows(rows, l.weight_OI, /*backward=*/false);
+  const bool narrow = narrows(l.weight_OI, /*backward=*/false);
   const bool found = narrow && x == rounded_;
   sum.push_back(
       {.x = found ? tensor::Rows{.data = work_.narrow, .dtype = at::kBFloat16, .stride = I}

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <mutex>
+#include <new>
 #include <utility>
 
 namespace attune::model {
@@ -74,7 +75,6 @@ Work<T> take_work(Layout& memory, const DecoderShape& s, const TrunkNeeds& needs
     for (T*& dinner : work.dinner) {
       dinner = memory.take<T>(N * rank);
     }
-    work.thin = memory.take<T>(N * rank);
     work.slope = memory.take<T>(widest * rank);
   }
   return work;
@@ -166,8 +166,13 @@ tensor::Pages take_block(int64_t bytes) {
     return block;
   }
   block = tensor::Pages();  // its pages go before new ones come
-  // A batch that is a little longer than the longest so far shall find room.
-  return tensor::Pages(static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(bytes))));
+  // A batch that is a little longer than the longest so far shall find room, if the system gives
+  // it: pages that nobody writes to are never there, but may count where memory is limited.
+  try {
+    return tensor::Pages(static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(bytes))));
+  } catch (const std::bad_alloc&) {
+    return tensor::Pages(bytes);
+  }
 }
 
 void give_block(tensor::Pages block) {

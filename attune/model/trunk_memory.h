@@ -93,7 +93,6 @@ struct Work {
   std::array<T*, kProjections> dinner = {};  ///< [N, R] slope of each adapter's inner product
   T* extra = nullptr;                        ///< [N, widest] what dropout masks
   T* masked = nullptr;                       ///< [N, widest]
-  T* thin = nullptr;                         ///< [R, N] an inner product or its slope, transposed
   T* slope = nullptr;                        ///< [R, widest] a gradient of an adapter
 };
 
@@ -107,7 +106,8 @@ struct TrunkNeeds {
   bool narrow = false;     ///< Operands in bf16.
   bool rounds = false;     ///< What only the backward pass reads is kept in bf16.
   bool dropout = false;
-  bool wide_gate = false;  ///< Something is trained that needs slopes of gate and up in T.
+  bool wide_gate = false;  ///< Slopes of gate and up are needed in T: one of them is trained, or
+                           ///< they cannot be narrowed.
   std::vector<std::array<int64_t, kProjections>> ranks = {};  ///< Of each layer's adapters.
 };
 

@@ -84,7 +84,8 @@ TrunkNeeds TrunkPass<T, K>::needs() const {
                    .trains = trains_,
                    .recompute = recompute_,
                    .narrow = narrow_ != tensor::Narrow::kNone,
-                   .rounds = kRounds};
+                   .rounds = kRounds,
+                   .wide_gate = !tensor::may_narrow(shape_.feed_forward, shape_.width)};
   for (int64_t i = 0; i < shape_.layers; ++i) {
     auto& ranks = needs.ranks.emplace_back();
     for (size_t p = 0; p < kProjections; ++p) {
@@ -139,11 +140,10 @@ bool TrunkPass<T, K>::trained(int64_t index, Projection p) const {
 }
 
 template <class T, class K>
-bool TrunkPass<T, K>::narrows(int64_t rows, const at::Tensor& weight, bool backward) const {
+bool TrunkPass<T, K>::narrows(const at::Tensor& weight, bool backward) const {
   using tensor::Narrow;
   return (narrow_ == Narrow::kAll || (backward && narrow_ == Narrow::kBackward)) &&
-         rows >= tensor::kNarrowRows && weight.numel() >= tensor::kNarrowWeight &&
-         weight.size(0) % 2 == 0 && weight.size(1) % 2 == 0;
+         tensor::may_narrow(weight.size(0), weight.size(1));
 }
 
 template <class T, class K>
@@ -181,7 +181,7 @@ std::unique_ptr<AnyTrunkPass> make_trunk_pass(const Decoder& model,
   }
   const DecoderShape& shape = model.shape();
   const bool rounds = trains && tensor::narrow_products() != tensor::Narrow::kNone &&
-                      shape.width * shape.feed_forward >= tensor::kNarrowWeight;
+                      tensor::may_narrow(shape.feed_forward, shape.width);
   return rounds ? made(float{}, uint16_t{}) : made(float{}, float{});
 }
 

@@ -105,7 +105,7 @@ class TrunkPass : public AnyTrunkPass {
   void backward_gate(int64_t index, int64_t rows, Kept& kept);
   void backward_output(int64_t index, int64_t rows, Kept& kept);
   void scatter_wanted();
-  void backward_attention(Kept& kept);
+  void backward_attention(int64_t index, Kept& kept);
   void backward_projections(int64_t index, Kept& kept);
   void backward_head_norm(
       const at::Tensor& weight_E, const T* raw, const T* rstd, int64_t heads, T* g);
@@ -139,9 +139,12 @@ class TrunkPass : public AnyTrunkPass {
   }
   /// x as an operand: itself, or rounded into work_.narrow, `offset` numbers a row from its start.
   tensor::Rows operand(const T* x, int64_t rows, int64_t width, bool narrow, int64_t offset = 0);
-  [[nodiscard]] bool narrows(int64_t rows, const at::Tensor& weight, bool backward) const;
+  [[nodiscard]] bool narrows(const at::Tensor& weight, bool backward) const;
   [[nodiscard]] TrunkNeeds needs() const;
   [[nodiscard]] int64_t rows_of(int64_t index) const;
+  [[nodiscard]] const nn::AttentionPlan& plan_of(int64_t index) const {
+    return index + 1 == shape_.layers ? last_plan_ : plan_;
+  }
   /// Of the rows that projection p reads. @throws InternalError if the pass has none.
   [[nodiscard]] const int64_t* row_keys(int64_t index, Projection p) const;
   [[nodiscard]] const TrunkAdapter<T>& adapter(int64_t index, Projection p) const;
@@ -165,6 +168,7 @@ class TrunkPass : public AnyTrunkPass {
   tensor::Narrow narrow_;
   nn::RotaryAngles angles_;
   nn::AttentionPlan plan_;
+  nn::AttentionPlan last_plan_;  // of the last layer: the wanted rows' queries
   std::vector<std::array<TrunkAdapter<T>, kProjections>> adapters_;
 
   tensor::Pages block_;

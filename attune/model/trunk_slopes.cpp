@@ -26,8 +26,16 @@ void TrunkPass<T, K>::parameter_slopes(
   if (carries(l.weight_OI)) {
     at::Tensor& gradient = gradient_of(l.weight_OI);
     ensure(gradient.is_contiguous(), "the gradient of a weight [{}, {}] has gaps", O, I);
-    const bool narrow = narrows(rows, l.weight_OI, /*backward=*/true);
-    tensor::add_turned_product<T>(rows, O, I, g, stride, x, I, narrow, gradient.data_ptr<T>(), I);
+    tensor::add_turned_product<T>({.M = rows,
+                                   .O = O,
+                                   .I = I,
+                                   .g = g,
+                                   .g_stride = stride,
+                                   .x = x,
+                                   .x_stride = I,
+                                   .to = gradient.data_ptr<T>(),
+                                   .to_stride = I,
+                                   .narrow = narrows(l.weight_OI, /*backward=*/true)});
   }
   if (carries(l.bias_O)) {
     gradient_of(l.bias_O).add_(view(g, rows, O, stride).sum(0));
@@ -60,18 +68,16 @@ void TrunkPass<T, K>::adapter_slopes(
   }
   // B's is [R, O] = inner^T g at first, A's is [R, I] = dinner^T x.
   const auto slope = [&](const T* thin, const T* wide, int64_t width, int64_t wide_stride) {
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t i = 0; i < a.R; ++i) {
-        work_.thin[i * rows + r] = thin[r * a.R + i];
-      }
-    }
-    const std::array sums{Sum{{.x = {.data = work_.thin, .dtype = kType, .stride = rows},
-                               .K = rows,
-                               .w = {.data = wide, .dtype = kType, .stride = wide_stride},
-                               .transposed = false}}};
-    product(a.R, width, sums, [&](const tensor::Tile<T>& tile) {
-      put_tile(tile, tile.y[0], work_.slope, width);
-    });
+    std::fill_n(work_.slope, a.R * width, T(0));
+    tensor::add_turned_product<T>({.M = rows,
+                                   .O = a.R,
+                                   .I = width,
+                                   .g = thin,
+                                   .g_stride = a.R,
+                                   .x = wide,
+                                   .x_stride = wide_stride,
+                                   .to = work_.slope,
+                                   .to_stride = width});
     return view(work_.slope, a.R, width, width);
   };
   gradient_of(a.lora->b_OR).add_(slope(kept.inner[p], g, O, stride).t());

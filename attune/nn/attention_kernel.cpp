@@ -192,9 +192,10 @@ void attend_tree(const AttentionInput<T>& in,
 template <class T>
 void attend_tree_backward(const AttentionInput<T>& in,
                           const AttentionPlan& plan,
-                          const AttentionSlopes<T>& slopes) {
+                          const AttentionSlopes<T>& slopes,
+                          [[maybe_unused]] bool narrow) {
   if constexpr (std::is_same_v<T, float>) {
-    attend_backward_by_panels(in, plan, slopes);
+    attend_backward_by_panels(in, plan, slopes, narrow);
   } else {
     each_block(in, plan, [&](const QueryBlock& block, int64_t h, AttentionScratch<T>& scratch) {
       attend_backward(in, block, h, slopes, scratch);
@@ -217,7 +218,7 @@ template void attend_backward(const AttentionInput<double>&,
   template void attend_tree(                                                      \
       const AttentionInput<T>&, const AttentionPlan&, const AttentionOutput<T>&); \
   template void attend_tree_backward(                                             \
-      const AttentionInput<T>&, const AttentionPlan&, const AttentionSlopes<T>&);
+      const AttentionInput<T>&, const AttentionPlan&, const AttentionSlopes<T>&, bool);
 
 ATTUNE_INSTANCES(float)
 ATTUNE_INSTANCES(double)

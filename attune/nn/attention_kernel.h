@@ -27,8 +27,8 @@ struct AttentionOutput {
   T* lse = nullptr;
 };
 
-/// What the backward pass reads (out, lse, dout), and what it makes: dq is set, dk and dv are added
-/// to.
+/// What the backward pass reads (out, lse, dout), and what it makes: dq is set for the queries of
+/// the plan's blocks, dk and dv are added to.
 template <class T>
 struct AttentionSlopes {
   const T* out = nullptr;
@@ -73,9 +73,11 @@ void attend_tree(const AttentionInput<T>& in,
                  const AttentionOutput<T>& to);
 
 /// attend_backward() likewise; dk and dv are to be zero before.
+/// @param narrow  T f32 only: the products behind the slopes of the scores take bf16 numbers.
 template <class T>
 void attend_tree_backward(const AttentionInput<T>& in,
                           const AttentionPlan& plan,
-                          const AttentionSlopes<T>& slopes);
+                          const AttentionSlopes<T>& slopes,
+                          bool narrow = false);
 
 }  // namespace attune::nn

@@ -6,6 +6,8 @@
 
 #include "attune/core/clones.h"
 #include "attune/nn/exp.h"
+#include "attune/tensor/narrow.h"
+#include "attune/tensor/turn.h"
 
 namespace attune::nn {
 namespace {
@@ -27,6 +29,65 @@ constexpr float kNever = -std::numeric_limits<float>::infinity();
 }
 
 }  // namespace
+
+ATTUNE_CLONES void turn_square(const float* from, float* to, int64_t stride) {
+  for (int64_t i = 0; i < kPanelTokens; i += tensor::kTurnSide) {
+    for (int64_t j = 0; j < kPanelTokens; j += tensor::kTurnSide) {
+      tensor::turn(from + i * kPanelTokens + j, kPanelTokens, to + j * stride + i, stride);
+    }
+  }
+}
+
+ATTUNE_CLONES float dot(const float* a, const float* b, int64_t count) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < count; ++i) {
+    sum += a[i] * b[i];
+  }
+  return sum;
+}
+
+ATTUNE_CLONES void put_scaled(const float* x, float factor, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    to[i] = factor * x[i];
+  }
+}
+
+ATTUNE_CLONES void add(const float* x, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    to[i] += x[i];
+  }
+}
+
+ATTUNE_CLONES void pack_pairs(const float* x, int64_t rows, int64_t width, uint16_t* to) {
+  for (int64_t r = 0; r < rows; r += 2) {
+    const float* const even = x + r * width;
+    const float* const odd = even + width;
+    for (int64_t i = 0; i < width; ++i) {
+      to[r * width + 2 * i] = tensor::to_bf16(even[i]);
+      to[r * width + 2 * i + 1] = tensor::to_bf16(odd[i]);
+    }
+  }
+}
+
+ATTUNE_CLONES void narrow_panel(
+    const float* x, int64_t rows, int64_t stride, uint16_t* plain, uint16_t* turned) {
+  constexpr int64_t kSide = tensor::kTurnSide;
+  float block[kSide * kSide];
+  for (int64_t i = 0; i < rows * kPanelTokens; ++i) {
+    plain[i] = tensor::to_bf16(x[i]);
+  }
+  for (int64_t i = 0; i < rows; i += kSide) {
+    for (int64_t j = 0; j < kPanelTokens; j += kSide) {
+      tensor::turn(x + i * kPanelTokens + j, kPanelTokens, block, kSide);
+      for (int64_t r = 0; r < kSide; ++r) {
+        for (int64_t c = 0; c < kSide; ++c) {
+          turned[(j + r) * stride + i + c] = tensor::to_bf16(block[r * kSide + c]);
+        }
+      }
+    }
+  }
+}
 
 ATTUNE_CLONES void softmax_rows(std::span<const ScorePiece> pieces,
                                 int64_t heads,

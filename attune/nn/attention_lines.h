@@ -9,6 +9,22 @@ namespace attune::nn {
 /// Tokens of a panel, and numbers from one row of it to the next.
 inline constexpr int64_t kPanelTokens = 64;
 
+/// to[64][stride] = from[64][64]^T
+void turn_square(const float* from, float* to, int64_t stride);
+
+float dot(const float* a, const float* b, int64_t count);
+/// to = factor x
+void put_scaled(const float* x, float factor, int64_t count, float* to);
+/// to += x
+void add(const float* x, int64_t count, float* to);
+
+/// x [rows][width], rows even, rounded to bf16 with its rows in pairs: to[row / 2][width][2].
+void pack_pairs(const float* x, int64_t rows, int64_t width, uint16_t* to);
+
+/// x [rows][64], rows a multiple of 16, rounded to bf16: `plain` as it is, turned[64][stride] =
+/// x^T.
+void narrow_panel(const float* x, int64_t rows, int64_t stride, uint16_t* plain, uint16_t* turned);
+
 /// Scores over the keys of one panel. The row of query r sees the first min(keys, r + 1 - first) of
 /// them, none if that is below 0; `width` numbers stand there, a multiple of 16.
 struct ScorePiece {

@@ -7,51 +7,21 @@
 #include <ATen/Parallel.h>
 #include <ATen/native/CPUBlas.h>
 
-#include "attune/core/clones.h"
 #include "attune/nn/attention_lines.h"
-#include "attune/tensor/turn.h"
+#include "attune/nn/attention_shared.h"
 
 namespace attune::nn {
 namespace {
 
 constexpr int64_t kPanel = kPanelTokens;
 constexpr int64_t kSquare = kPanel * kPanel;
+using Narrow = std::vector<uint16_t>;
 // Heads of one key/value head are taken together while their scores stay in the cache.
 constexpr int64_t kFewPanels = 8;
 
 int64_t padded(int64_t count) {
   constexpr int64_t kStep = 16;
   return (count + kStep - 1) / kStep * kStep;
-}
-
-// to[64][stride] = from[64][64]^T
-ATTUNE_CLONES void turn_square(const float* from, float* to, int64_t stride) {
-  for (int64_t i = 0; i < kPanel; i += tensor::kTurnSide) {
-    for (int64_t j = 0; j < kPanel; j += tensor::kTurnSide) {
-      tensor::turn(from + i * kPanel + j, kPanel, to + j * stride + i, stride);
-    }
-  }
-}
-
-ATTUNE_CLONES float dot(const float* a, const float* b, int64_t count) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < count; ++i) {
-    sum += a[i] * b[i];
-  }
-  return sum;
-}
-
-ATTUNE_CLONES void put_scaled(const float* x, float factor, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) {
-    to[i] = factor * x[i];
-  }
-}
-
-ATTUNE_CLONES void add(const float* x, int64_t count, float* to) {
-  for (int64_t i = 0; i < count; ++i) {
-    to[i] += x[i];
-  }
 }
 
 // c[m, n] (+)= a[m, k] b[k, n], row-major.
@@ -68,9 +38,32 @@ void multiply(int64_t m,
   at::native::cpublas::brgemm(m, n, k, lda, ldb, ldc, add, a, b, c, /*is_vnni=*/false);
 }
 
+// The same of bf16 numbers, b in pairs of its rows: [k / 2][n][2].
+void multiply(int64_t m,
+              int64_t n,
+              int64_t k,
+              const uint16_t* a,
+              int64_t lda,
+              const uint16_t* b,
+              float* c,
+              bool add) {
+  at::native::cpublas::brgemm(m,
+                              n,
+                              k,
+                              lda,
+                              n,
+                              n,
+                              add,
+                              reinterpret_cast<const at::BFloat16*>(a),
+                              reinterpret_cast<const at::BFloat16*>(b),
+                              c,
+                              /*is_vnni=*/true);
+}
+
 using Numbers = std::vector<float>;
 
-void grow(Numbers& numbers, int64_t size) {
+template <class Number>
+void grow(std::vector<Number>& numbers, int64_t size) {
   if (static_cast<int64_t>(numbers.size()) < size) {
     numbers.resize(static_cast<size_t>(size));
   }
@@ -82,6 +75,8 @@ struct Scratch {
   Numbers q, dout, out;                      // [heads 64][E] of the block in work
   Numbers p, ds;                             // panels [heads 64 queries][64 keys]
   Numbers turned;                            // [64 keys][heads 64 queries]
+  Narrow k_pairs, q_pairs, dout_pairs;       // rows in pairs: [..][E][2]
+  Narrow narrow, narrow_turned;              // p or ds of a panel, as it is and turned
   Numbers lse, own;                          // [heads 64]; own: a number of each row
   std::vector<ScorePiece> pieces;            // of the block in work
   std::vector<int64_t> first_panel;          // of each segment of the family
@@ -104,8 +99,14 @@ class Panels {
   Panels(const AttentionInput<float>& in,
          const AttentionFamily& family,
          int64_t kv_head,
-         bool backward)
-      : in_(in), segments_(family.segments), shared_(family.shared), g_(kv_head), own_(scratch()) {
+         bool backward,
+         bool narrow)
+      : in_(in),
+        segments_(family.segments),
+        shared_(family.shared),
+        g_(kv_head),
+        narrow_(narrow && in.E % 2 == 0),
+        own_(scratch()) {
     own_.first_panel.clear();
     int64_t panels = 0;
     for (const FamilySegment& segment : segments_) {
@@ -125,6 +126,16 @@ class Panels {
       }
     }
     const int64_t rows = in.H / in.G * kPanel;
+    if (narrow_) {
+      grow(own_.k_pairs, size);
+      pack_pairs(own_.k.data(), panels * kPanel, in.E, own_.k_pairs.data());
+      for (Narrow* numbers : {&own_.q_pairs, &own_.dout_pairs}) {
+        grow(*numbers, rows * in.E);
+      }
+      for (Narrow* numbers : {&own_.narrow, &own_.narrow_turned}) {
+        grow(*numbers, rows * kPanel);
+      }
+    }
     for (Numbers* numbers : {&own_.q, &own_.dout, &own_.out}) {
       grow(*numbers, rows * in.E);
     }
@@ -167,11 +178,15 @@ class Panels {
                        own_.own.data(),
                        own_.p.data(),
                        own_.ds.data());
-    each_panel(block, [&](int64_t i, int64_t panel, int64_t keys) {
-      spread(own_.p, i, own_.dout, M, keys, own_.dv.data() + panel * kPanel * in_.E);
-      spread(own_.ds, i, own_.q, M, keys, own_.dk.data() + panel * kPanel * in_.E);
-    });
-    mix(block, own_.ds, own_.k, M);
+    if (narrow_) {
+      slopes_of_rounded(block, M);
+    } else {
+      each_panel(block, [&](int64_t i, int64_t panel, int64_t keys) {
+        spread(own_.p, i, own_.dout, M, keys, own_.dv.data() + panel * kPanel * in_.E);
+        spread(own_.ds, i, own_.q, M, keys, own_.dk.data() + panel * kPanel * in_.E);
+      });
+      mix(block, own_.ds, own_.k, M);
+    }
     each_row(block, heads, [&](int64_t row, int64_t token, int64_t h) {
       put_scaled(own_.out.data() + row * in_.E, scale(), in_.E, slopes.dq + place(token, h));
     });
@@ -352,10 +367,42 @@ class Panels {
              /*add=*/true);
   }
 
+  // The three products behind the slopes of the scores, which are exact so far, of rounded numbers:
+  // dv += p^T dout, dk += ds^T q, own_.out = ds k.
+  void slopes_of_rounded(const QueryBlock& block, int64_t M) {
+    const int64_t E = in_.E;
+    const int64_t stride = panel_size_ / kPanel;
+    pack_pairs(own_.dout.data(), M, E, own_.dout_pairs.data());
+    pack_pairs(own_.q.data(), M, E, own_.q_pairs.data());
+    const auto add_turned =
+        [&](const Numbers& weights, int64_t i, int64_t keys, const Narrow& pairs, float* to) {
+          narrow_panel(weights.data() + i * panel_size_,
+                       M,
+                       stride,
+                       own_.narrow.data(),
+                       own_.narrow_turned.data());
+          multiply(padded(keys), E, M, own_.narrow_turned.data(), stride, pairs.data(), to, true);
+        };
+    each_panel(block, [&](int64_t i, int64_t panel, int64_t keys) {
+      const int64_t at = panel * kPanel * E;
+      add_turned(own_.p, i, keys, own_.dout_pairs, own_.dv.data() + at);
+      add_turned(own_.ds, i, keys, own_.q_pairs, own_.dk.data() + at);
+      multiply(M,
+               E,
+               padded(keys),
+               own_.narrow.data(),
+               kPanel,
+               own_.k_pairs.data() + at,
+               own_.out.data(),
+               /*add=*/i > 0);
+    });
+  }
+
   const AttentionInput<float>& in_;
   const std::vector<FamilySegment>& segments_;
   size_t shared_;
   int64_t g_;
+  bool narrow_;
   int64_t queries_ = 0;     // of the block in work
   int64_t panel_size_ = 0;  // numbers of a panel of its scores
   Scratch& own_;
@@ -367,6 +414,7 @@ template <class Body, class Done>
 void each_block(const AttentionInput<float>& in,
                 const AttentionPlan& plan,
                 bool backward,
+                bool narrow,
                 Body&& body,
                 Done&& done) {
   const int64_t heads = in.H / in.G;
@@ -375,7 +423,7 @@ void each_block(const AttentionInput<float>& in,
     for (int64_t t = begin; t < end; ++t) {
       for (const AttentionTask& task : plan.shares[static_cast<size_t>(t)]) {
         const AttentionFamily& family = plan.families[task.family];
-        Panels panels(in, family, task.kv_head, backward);
+        Panels panels(in, family, task.kv_head, backward, narrow);
         for (const QueryBlock& block : family.blocks) {
           const int64_t count = block.width <= kFewPanels * kPanel ? heads : 1;
           for (int64_t h = 0; h < heads; h += count) {
@@ -385,67 +433,11 @@ void each_block(const AttentionInput<float>& in,
         done(panels, task);
       }
     }
+    if (narrow) {
+      at::native::cpublas::brgemm_release();
+    }
   });
 }
-
-// What each family adds to the slopes of keys and values that it shares: [G, tokens, E] of keys,
-// then the same of values.
-class SharedSlopes {
- public:
-  SharedSlopes(const AttentionInput<float>& in, const AttentionPlan& plan)
-      : in_(in), plan_(plan), slopes_(numbers()) {
-    int64_t size = 0;
-    for (const AttentionFamily& family : plan.families) {
-      places_.push_back(size);
-      size += 2 * in.G * family.shared_tokens * in.E;
-    }
-    grow(slopes_, size);
-  }
-
-  [[nodiscard]] float* keys(size_t family, int64_t kv_head) const {
-    const int64_t tokens = plan_.families[family].shared_tokens;
-    return slopes_.data() + places_[family] + kv_head * tokens * in_.E;
-  }
-  [[nodiscard]] float* values(size_t family, int64_t kv_head) const {
-    return keys(family, in_.G + kv_head);
-  }
-
-  void add_to(const AttentionSlopes<float>& slopes) const {
-    at::parallel_for(0, in_.G, 1, [&](int64_t begin, int64_t end) {
-      for (size_t f = 0; f < plan_.families.size(); ++f) {
-        for (int64_t g = begin; g < end; ++g) {
-          add_family(f, g, slopes);
-        }
-      }
-    });
-  }
-
- private:
-  static Numbers& numbers() {
-    thread_local Numbers numbers;
-    return numbers;
-  }
-
-  void add_family(size_t f, int64_t g, const AttentionSlopes<float>& slopes) const {
-    const AttentionFamily& family = plan_.families[f];
-    const float* dk = keys(f, g);
-    const float* dv = values(f, g);
-    for (size_t s = 0; s < family.shared; ++s) {
-      for (int64_t t = family.segments[s].begin; t < family.segments[s].end; ++t) {
-        const int64_t to = (t * in_.G + g) * in_.E;
-        add(dk, in_.E, slopes.dk + to);
-        add(dv, in_.E, slopes.dv + to);
-        dk += in_.E;
-        dv += in_.E;
-      }
-    }
-  }
-
-  const AttentionInput<float>& in_;
-  const AttentionPlan& plan_;
-  Numbers& slopes_;
-  std::vector<int64_t> places_;  // of each family
-};
 
 }  // namespace
 
@@ -456,6 +448,7 @@ void attend_by_panels(const AttentionInput<float>& in,
       in,
       plan,
       /*backward=*/false,
+      /*narrow=*/false,
       [&](Panels& panels, const QueryBlock& block, Heads heads) {
         panels.attend(block, heads, to);
       },
@@ -464,13 +457,15 @@ void attend_by_panels(const AttentionInput<float>& in,
 
 void attend_backward_by_panels(const AttentionInput<float>& in,
                                const AttentionPlan& plan,
-                               const AttentionSlopes<float>& slopes) {
+                               const AttentionSlopes<float>& slopes,
+                               bool narrow) {
   // Families add to what they share one after the other, when all are done.
   const SharedSlopes shared(in, plan);
   each_block(
       in,
       plan,
       /*backward=*/true,
+      narrow,
       [&](Panels& panels, const QueryBlock& block, Heads heads) {
         panels.attend_backward(block, heads, slopes);
       },

@@ -16,8 +16,11 @@ void attend_by_panels(const AttentionInput<float>& in,
                       const AttentionOutput<float>& to);
 
 /// attend_tree_backward() in f32.
+/// @param narrow  Weights and their slopes are exact; what they are multiplied with is rounded to
+///                bf16 and so are they, with sums in f32 (no part where E is odd).
 void attend_backward_by_panels(const AttentionInput<float>& in,
                                const AttentionPlan& plan,
-                               const AttentionSlopes<float>& slopes);
+                               const AttentionSlopes<float>& slopes,
+                               bool narrow = false);
 
 }  // namespace attune::nn

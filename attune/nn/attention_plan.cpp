@@ -1,6 +1,7 @@
 #include "attune/nn/attention_plan.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace attune::nn {
@@ -14,9 +15,28 @@ constexpr int64_t kQueryRows = 64;
 // sums depend on the cut.
 constexpr int64_t kTasks = 16;
 
-// Appends the blocks of one segment.
-void append_blocks(const Tree& tree, int64_t s, std::vector<QueryBlock>& blocks) {
+// The queries that are asked for: those in `rows`, ascending, or all if there are none.
+struct Wanted {
+  std::span<const int64_t> rows;
+
+  // The first at or behind `row`, or `none`.
+  [[nodiscard]] int64_t next(int64_t row, int64_t none) const {
+    if (rows.empty()) {
+      return row;
+    }
+    const auto found = std::ranges::lower_bound(rows, row);
+    return found == rows.end() ? none : *found;
+  }
+  // One past the last before `end`; there is one.
+  [[nodiscard]] int64_t last(int64_t end) const {
+    return rows.empty() ? end : *(std::ranges::lower_bound(rows, end) - 1) + 1;
+  }
+};
+
+// The blocks of one segment.
+std::vector<QueryBlock> blocks_of(const Tree& tree, int64_t s, const Wanted& wanted) {
   const Segment& own = tree.segments[static_cast<size_t>(s)];
+  std::vector<QueryBlock> blocks;
   std::vector<KeyBlock> keys;
   int64_t column = 0;
   for (const int64_t a : tree.ancestors(s)) {
@@ -25,23 +45,27 @@ void append_blocks(const Tree& tree, int64_t s, std::vector<QueryBlock>& blocks)
     column += ancestor.end - ancestor.begin;
   }
   keys.push_back({own.begin, own.begin, column});
-  for (int64_t begin = own.begin; begin < own.end; begin += kQueryRows) {
-    const int64_t end = std::min(own.end, begin + kQueryRows);
+  for (int64_t begin = wanted.next(own.begin, own.end); begin < own.end;) {
+    const int64_t end = wanted.last(std::min(own.end, begin + kQueryRows));
     keys.back().end = end;
     blocks.push_back({begin, end, keys, column + end - own.begin});
+    begin = wanted.next(end, own.end);
   }
+  return blocks;
 }
 
 class Planner {
  public:
-  Planner(const Tree& tree, int64_t G) : tree_(tree), children_(tree.segments.size()) {
-    std::vector<int64_t> seen(tree.segments.size());  // tokens up to the segment's end
+  Planner(const Tree& tree, int64_t G, const Wanted& wanted)
+      : tree_(tree), children_(tree.segments.size()) {
     std::vector<size_t> roots;
     for (size_t s = 0; s < tree.segments.size(); ++s) {
       const Segment& own = tree.segments[s];
-      const int64_t before = own.parent < 0 ? 0 : seen[static_cast<size_t>(own.parent)];
-      seen[s] = before + own.end - own.begin;
-      costs_.push_back(cost_of(before, own.end - own.begin));
+      blocks_.push_back(blocks_of(tree, static_cast<int64_t>(s), wanted));
+      costs_.push_back(0);
+      for (const QueryBlock& block : blocks_.back()) {
+        costs_.back() += cost_of(block);
+      }
       (own.parent < 0 ? roots : children_[static_cast<size_t>(own.parent)]).push_back(s);
     }
     subtree_costs_ = costs_;
@@ -61,13 +85,8 @@ class Planner {
   }
 
  private:
-  static int64_t cost_of(int64_t before, int64_t length) {
-    int64_t cost = 0;
-    for (int64_t begin = 0; begin < length; begin += kQueryRows) {
-      const int64_t end = std::min(length, begin + kQueryRows);
-      cost += (end - begin) * (before + end);
-    }
-    return cost;
+  static int64_t cost_of(const QueryBlock& block) {
+    return (block.end - block.begin) * block.width;
   }
 
   // One family of all these siblings, or, where a single one is too much, of parts of it.
@@ -84,22 +103,23 @@ class Planner {
     std::ranges::sort(members);
     for (const size_t s : members) {
       family.segments.push_back({tree_.segments[s].begin, tree_.segments[s].end});
-      append_blocks(tree_, static_cast<int64_t>(s), family.blocks);
+      std::ranges::move(blocks_[s], std::back_inserter(family.blocks));
       family.cost += costs_[s];
     }
-    plan_.families.push_back(std::move(family));
+    if (!family.blocks.empty()) {
+      plan_.families.push_back(std::move(family));
+    }
   }
 
   // The segment by itself, in several parts if need be, and its children, as many together as make
   // a task.
   void add_parts(size_t s) {
-    std::vector<QueryBlock> blocks;
-    append_blocks(tree_, static_cast<int64_t>(s), blocks);
+    std::vector<QueryBlock> blocks = std::move(blocks_[s]);
     const bool whole = costs_[s] <= most_;
     for (size_t i = 0; i < blocks.size();) {
       AttentionFamily family = family_below(s);
       while (i < blocks.size() && (whole || family.cost == 0 || family.cost < most_)) {
-        family.cost += (blocks[i].end - blocks[i].begin) * blocks[i].width;
+        family.cost += cost_of(blocks[i]);
         family.blocks.push_back(std::move(blocks[i++]));
       }
       family.segments.push_back({tree_.segments[s].begin, family.blocks.back().end});
@@ -138,6 +158,7 @@ class Planner {
 
   const Tree& tree_;
   std::vector<std::vector<size_t>> children_;
+  std::vector<std::vector<QueryBlock>> blocks_;  // of each segment, until a family has them
   std::vector<int64_t> costs_;
   std::vector<int64_t> subtree_costs_;
   int64_t most_ = 0;  // that one family is to cost
@@ -161,8 +182,11 @@ std::vector<std::vector<AttentionTask>> share_out(std::vector<AttentionTask> tas
 
 }  // namespace
 
-AttentionPlan plan_attention(const Tree& tree, int64_t G, int64_t threads) {
-  AttentionPlan plan = Planner(tree, G).plan();
+AttentionPlan plan_attention(const Tree& tree,
+                             int64_t G,
+                             int64_t threads,
+                             std::span<const int64_t> queries) {
+  AttentionPlan plan = Planner(tree, G, Wanted{queries}).plan();
   std::vector<AttentionTask> tasks;
   for (size_t f = 0; f < plan.families.size(); ++f) {
     for (int64_t g = 0; g < G; ++g) {

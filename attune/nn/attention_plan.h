@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "attune/tensor/tree.h"
@@ -58,7 +59,12 @@ struct AttentionPlan {
 };
 
 /// Tasks are shared out longest first, each to the thread that has least.
-/// @param G  key/value heads.
-AttentionPlan plan_attention(const tensor::Tree& tree, int64_t G, int64_t threads);
+/// @param G        key/value heads.
+/// @param queries  Tokens whose attention is asked for, ascending; empty: all. Blocks hold few
+///                 others, and of those that no block holds nothing is computed.
+AttentionPlan plan_attention(const tensor::Tree& tree,
+                             int64_t G,
+                             int64_t threads,
+                             std::span<const int64_t> queries = {});
 
 }  // namespace attune::nn

@@ -44,7 +44,7 @@ class Chunk {
         D_(h_CD.size(1)),
         logits_(at::empty({C_, std::min(kWords, weight_VD.size(0))}, h_CD.options())) {
     const Narrow mode = tensor::narrow_products();
-    const bool fits = std::is_same_v<T, float> && C_ >= tensor::kNarrowRows && D_ % 2 == 0 &&
+    const bool fits = std::is_same_v<T, float> && D_ % 2 == 0 &&
                       weight_VD.numel() >= tensor::kNarrowWeight && tensor::hand_written_trunk();
     narrows_back_ = fits && mode != Narrow::kNone;
     if (fits && mode == Narrow::kAll) {
@@ -109,16 +109,16 @@ class Chunk {
       to_VD.narrow(0, begin_, count_).add_(tensor::slope_product_tn(whole_, h_CD_));
       return;
     }
-    tensor::add_turned_product<T>(C_,
-                                  count_,
-                                  D_,
-                                  row(0),
-                                  count_,
-                                  h_CD_.const_data_ptr<T>(),
-                                  D_,
-                                  narrows_back_,
-                                  to_VD.data_ptr<T>() + begin_ * D_,
-                                  D_);
+    tensor::add_turned_product<T>({.M = C_,
+                                   .O = count_,
+                                   .I = D_,
+                                   .g = row(0),
+                                   .g_stride = count_,
+                                   .x = h_CD_.const_data_ptr<T>(),
+                                   .x_stride = D_,
+                                   .to = to_VD.data_ptr<T>() + begin_ * D_,
+                                   .to_stride = D_,
+                                   .narrow = narrows_back_});
   }
 
   [[nodiscard]] T* row(int64_t r) {

@@ -50,7 +50,7 @@ constexpr double kTilesMayCost = 0.85;
 bool is_narrowed(const at::Tensor& x, int64_t weights, bool backward) {
   const Narrow mode = narrow.load(std::memory_order_relaxed);
   return (mode == Narrow::kAll || (backward && mode == Narrow::kBackward)) && x.is_cpu() &&
-         x.scalar_type() == at::kFloat && x.size(0) >= kNarrowRows && weights >= kNarrowWeight;
+         x.scalar_type() == at::kFloat && weights >= kNarrowWeight;
 }
 
 at::Tensor narrowed(const at::Tensor& t) {

@@ -26,9 +26,13 @@ void set_gemm_kernel(GemmKernel kernel);
 /// a log-ratio of policy and reference, a small difference of large sums, loses a lot (0.2 nats).
 enum class Narrow { kNone, kBackward, kAll };
 Narrow narrow_products();
-/// Smaller products are not worth the conversions.
-inline constexpr int64_t kNarrowRows = 16;
+/// Smaller weights are not worth the conversions. How many rows meet them has no part in it: a
+/// text's numbers would depend on what else is in its batch.
 inline constexpr int64_t kNarrowWeight = int64_t{1} << 16;
+/// Whether tile products with a weight of that shape may be narrowed: they take numbers in pairs.
+inline constexpr bool may_narrow(int64_t out, int64_t in) {
+  return out * in >= kNarrowWeight && out % 2 == 0 && in % 2 == 0;
+}
 void set_narrow_products(Narrow narrow);
 
 /// Whether the decoder's layers run by hand, on tile products (attune/tensor/tiles.h), and not as

@@ -203,11 +203,13 @@ void tile_product(int64_t M,
                   const std::function<void(const Tile<T>&)>& store) {
   constexpr bool kPacks = std::is_same_v<T, float>;
   int64_t floats = 0;
+  bool narrow = false;
   for (const std::vector<Summand>& sum : products) {
     ensure(!sum.empty(), "tile_product: a sum of nothing");
     for (const Summand& s : sum) {
       check_summand(s, c10::CppTypeToScalarType<T>::value);
       floats += panel_floats(s);
+      narrow = narrow || s.x.dtype == at::kBFloat16;
     }
   }
   const int64_t blocks = (M + kBlockRows - 1) / kBlockRows;
@@ -252,6 +254,10 @@ void tile_product(int64_t M,
       }
       packed = panel;
       store(tile);
+    }
+    if (narrow) {
+      // Where bf16 products take tile registers, others must find them free.
+      at::native::cpublas::brgemm_release();
     }
   });
 }

@@ -5,20 +5,23 @@
 
 namespace attune::tensor {
 
-/// to_OI += g_MO^T x_MI, on all threads, the same bits for any number of them.
-///
-/// Strides are in numbers, from row to row.
-/// @param narrow   T f32 only: g and x are rounded to bf16; sums stay f32.
+/// to_OI += g_MO^T x_MI. Strides are in numbers, from row to row.
 template <class T>
-void add_turned_product(int64_t M,
-                        int64_t O,
-                        int64_t I,
-                        const T* g,
-                        int64_t g_stride,
-                        const T* x,
-                        int64_t x_stride,
-                        bool narrow,
-                        T* to,
-                        int64_t to_stride);
+struct TurnedProduct {
+  int64_t M = 0;
+  int64_t O = 0;
+  int64_t I = 0;
+  const T* g = nullptr;
+  int64_t g_stride = 0;
+  const T* x = nullptr;
+  int64_t x_stride = 0;
+  T* to = nullptr;
+  int64_t to_stride = 0;
+  bool narrow = false;  ///< T f32 only: g and x are rounded to bf16; sums stay f32.
+};
+
+/// On all threads, the same bits for any number of them.
+template <class T>
+void add_turned_product(const TurnedProduct<T>& p);
 
 }  // namespace attune::tensor

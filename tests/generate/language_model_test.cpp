@@ -86,6 +86,24 @@ TEST_P(Generate, AnEarlierPromptsBeginningChangesNoText) {
   EXPECT_EQ(went_on, fresh.generate(second, options)[0].ids);
 }
 
+// 37 rows of a prompt are in the cache, and more than kFewRows come behind them.
+TEST_P(Generate, AnAnswerToASecondLongTurnIsThatOfAFreshStart) {
+  const GenerateOptions options{.max_new_tokens = 13, .temperature = 0};
+  std::vector<int32_t> first;
+  for (int32_t i = 0; i < 37; ++i) {
+    first.push_back((7 * i + 5) % 199);
+  }
+  std::vector<int32_t> second = first;
+  for (int32_t i = 0; i < 101; ++i) {
+    second.push_back((11 * i + 3) % 199);
+  }
+  LanguageModel writer = model(GetParam());
+  writer.generate({&first, 1}, options);
+  LanguageModel fresh = model(GetParam());
+  EXPECT_EQ(writer.generate({&second, 1}, options)[0].ids,
+            fresh.generate({&second, 1}, options)[0].ids);
+}
+
 TEST_P(Generate, WhatIsWrittenIsTheLikeliestByTheTape) {
   LanguageModel writer = model(GetParam());
   const std::vector<std::vector<int32_t>> one{prompts()[4]};

@@ -1,4 +1,6 @@
 // Adapters that PEFT made, on a whole model (tests/golden/lora_peft.py), and what a new one is.
+#include <set>
+
 #include <ATen/core/grad_mode.h>
 
 #include "attune/adapter/peft.h"
@@ -111,6 +113,20 @@ TEST(NewAdapter, IsAllThatIsTrained) {
   EXPECT_EQ(named[0].name, "model.layers.0.self_attn.q_proj.lora_A");
   EXPECT_EQ(named[1].name, "model.layers.0.self_attn.q_proj.lora_B");
   EXPECT_EQ(named[11].name, "model.layers.2.self_attn.v_proj.lora_B");
+}
+
+// Run files are checked against these names before a model is there.
+TEST(Targets, AreTheLayersOfEveryFamily) {
+  std::set<std::string> known(adapter::kTargets.begin(), adapter::kTargets.end());
+  EXPECT_EQ(known.erase("all-linear"), 1U);
+  for (const char* const family : {"llama2", "llama3", "mistral", "qwen2", "qwen3", "smollm2"}) {
+    std::set<std::string> found;
+    const auto model = tests::load(golden("models") / family);
+    model->each_linear([&](const std::string& path, adapter::Linear& /*linear*/) {
+      found.insert(path.substr(path.rfind('.') + 1));
+    });
+    EXPECT_EQ(found, known) << family;
+  }
 }
 
 }  // namespace

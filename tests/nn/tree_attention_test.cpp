@@ -6,10 +6,16 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/einsum.h>
+#include <ATen/ops/full_like.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
 
+#include "attune/nn/attention_kernel.h"
 #include "attune/nn/attention_plan.h"
+#include "attune/tensor/tiles.h"
 
 #include "tests/nn/compare.h"
 
@@ -146,6 +152,96 @@ TEST(AttentionPlan, ALongTextIsWorkForManyAndAnswersAreTakenTogether) {
     load.push_back(sum);
   }
   EXPECT_LT(std::abs(load[0] - load[1]), (load[0] + load[1]) / 10);
+}
+
+// Results and slopes of one pass by a plan: out, dq, dk, dv.
+template <class T>
+std::vector<at::Tensor> by_plan(const AttentionPlan& plan,
+                                const std::vector<at::Tensor>& qkv,
+                                const at::Tensor& dout_NHE,
+                                bool narrow = false) {
+  const AttentionInput<T> in{.H = qkv[0].size(1),
+                             .G = qkv[1].size(1),
+                             .E = qkv[0].size(2),
+                             .q = qkv[0].const_data_ptr<T>(),
+                             .k = qkv[1].const_data_ptr<T>(),
+                             .v = qkv[2].const_data_ptr<T>()};
+  const at::Tensor out = at::full_like(qkv[0], NAN);
+  const at::Tensor lse = at::empty({qkv[0].size(0), in.H}, qkv[0].options());
+  attend_tree<T>(in, plan, {.out = out.data_ptr<T>(), .lse = lse.data_ptr<T>()});
+  std::vector<at::Tensor> results{out};
+  for (const at::Tensor& x : qkv) {
+    results.push_back(at::zeros_like(x));
+  }
+  attend_tree_backward<T>(in,
+                          plan,
+                          {.out = out.const_data_ptr<T>(),
+                           .lse = lse.const_data_ptr<T>(),
+                           .dout = dout_NHE.const_data_ptr<T>(),
+                           .dq = results[1].data_ptr<T>(),
+                           .dk = results[2].data_ptr<T>(),
+                           .dv = results[3].data_ptr<T>()},
+                          narrow);
+  return results;
+}
+
+TEST(NarrowAttention, PointsWhereTheExactSlopesPoint) {
+  if (!tensor::tiles_take_bf16()) {
+    GTEST_SKIP() << "this machine has no bf16 products";
+  }
+  const auto tree = tree_of({{571, -1}, {67, 0}, {3, 0}, {41, -1}, {130, 3}, {1, 3}});
+  const int64_t N = tree->segments.back().end;
+  for (const int64_t E : {64, 80, 7}) {
+    SCOPED_TRACE(fmt::format("heads of {}", E));
+    const std::vector<at::Tensor> qkv{normal({N, 6, E}, 1, at::kFloat),
+                                      normal({N, 2, E}, 2, at::kFloat),
+                                      normal({N, 2, E}, 3, at::kFloat)};
+    const at::Tensor dout = normal({N, 6, E}, 4, at::kFloat);
+    const AttentionPlan plan = plan_attention(*tree, 2, 2);
+    const auto exact = by_plan<float>(plan, qkv, dout);
+    const auto rounded = by_plan<float>(plan, qkv, dout, /*narrow=*/true);
+    EXPECT_TRUE(tests::same_bits(exact[0], rounded[0]));
+    for (size_t i = 1; i < exact.size(); ++i) {
+      EXPECT_EQ(tests::same_bits(exact[i], rounded[i]), E == 7) << i;  // odd: none is rounded
+      const double cosine =
+          ((exact[i] * rounded[i]).sum() / (exact[i].norm() * rounded[i].norm())).item<double>();
+      EXPECT_GT(cosine, 0.99999) << i;
+    }
+  }
+}
+
+TEST_P(TreeAttention, OfSomeQueriesIsWhatItIsOfAll) {
+  // The end of a prompt, most of an answer, a few far apart, none of a segment or of a whole text.
+  const auto tree = tree_of({{71, -1}, {67, 0}, {3, 0}, {41, -1}, {197, 3}, {13, -1}});
+  const int64_t N = tree->segments.back().end;
+  std::vector<int64_t> wanted{70};
+  for (int64_t i = 71; i < 137; ++i) {
+    wanted.push_back(i);
+  }
+  for (const int64_t i : {185, 190, 300, 378}) {
+    wanted.push_back(i);
+  }
+  const std::vector<at::Tensor> qkv{
+      normal({N, 6, 8}, 1, dtype()), normal({N, 3, 8}, 2, dtype()), normal({N, 3, 8}, 3, dtype())};
+  const at::Tensor rows = at::tensor(wanted);
+  const at::Tensor dout = at::zeros_like(qkv[0]);
+  dout.index_copy_(0, rows, normal({N, 6, 8}, 4, dtype()).index_select(0, rows));
+  const auto run = [&](const AttentionPlan& plan) {
+    return dtype() == at::kFloat ? by_plan<float>(plan, qkv, dout)
+                                 : by_plan<double>(plan, qkv, dout);
+  };
+  const auto all = run(plan_attention(*tree, 3, 2));
+  const auto some = run(plan_attention(*tree, 3, 2, wanted));
+  const double tolerance = dtype() == at::kFloat ? 1e-5 : 1e-13;
+  EXPECT_TRUE(at::allclose(
+      all[0].index_select(0, rows), some[0].index_select(0, rows), tolerance, tolerance));
+  for (size_t i = 1; i < all.size(); ++i) {
+    EXPECT_TRUE(at::allclose(all[i], some[i], tolerance, tolerance)) << i;
+  }
+  // Nothing was computed of what nobody asked for.
+  for (const auto& [begin, end] : {std::pair{0, 70}, std::pair{137, 185}, std::pair{379, 392}}) {
+    EXPECT_TRUE(some[0].slice(0, begin, end).isnan().all().item<bool>()) << begin;
+  }
 }
 
 TEST_P(TreeAttention, EqualsADenseMaskForEveryGroupingOfHeads) {

@@ -18,16 +18,16 @@ using tests::same_bits;
 
 template <class T>
 at::Tensor run(const at::Tensor& g_MO, const at::Tensor& x_MI, bool narrow, at::Tensor to_OI) {
-  add_turned_product<T>(g_MO.size(0),
-                        g_MO.size(1),
-                        x_MI.size(1),
-                        g_MO.const_data_ptr<T>(),
-                        g_MO.stride(0),
-                        x_MI.const_data_ptr<T>(),
-                        x_MI.stride(0),
-                        narrow,
-                        to_OI.data_ptr<T>(),
-                        to_OI.stride(0));
+  add_turned_product<T>({.M = g_MO.size(0),
+                         .O = g_MO.size(1),
+                         .I = x_MI.size(1),
+                         .g = g_MO.const_data_ptr<T>(),
+                         .g_stride = g_MO.stride(0),
+                         .x = x_MI.const_data_ptr<T>(),
+                         .x_stride = x_MI.stride(0),
+                         .to = to_OI.data_ptr<T>(),
+                         .to_stride = to_OI.stride(0),
+                         .narrow = narrow});
   return to_OI;
 }
 
@@ -46,7 +46,7 @@ class TurnedProduct : public testing::TestWithParam<std::tuple<int64_t, int64_t,
 
 INSTANTIATE_TEST_SUITE_P(Shapes,
                          TurnedProduct,
-                         testing::Combine(testing::Values<int64_t>(1, 2, 31, 149),
+                         testing::Combine(testing::Values<int64_t>(1, 2, 31, 149, 256, 587),
                                           testing::Values<int64_t>(7, 16, 53, 1031),
                                           testing::Values<int64_t>(5, 97)));
 
