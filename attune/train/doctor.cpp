@@ -17,6 +17,7 @@
 #include "attune/core/error.h"
 #include "attune/core/file.h"
 #include "attune/tensor/gemm.h"
+#include "attune/tensor/kernel_memory.h"
 #include "attune/tensor/tiles.h"
 
 namespace attune::train {
@@ -233,8 +234,9 @@ Diagnosis diagnose(const fs::path& folder) {
   found.onednn = at::get_mkldnn_version();
   found.products = measure_products();
   const auto& [rows, in, out] = kShapes[0];
-  found.gemm =
-      tensor::text_of(tensor::choose_products(tensor::choose_gemm_kernel(rows, in, out), "auto"));
+  found.gemm_file = tensor::kernel_memory_file().string();
+  found.gemm = tensor::text_of(tensor::choose_products(
+      tensor::remembered_gemm_kernel(found.gemm_file, rows, in, out), "auto"));
   found.one_thread = one_thread_rate(found.machine.cores);
   found.folder = look_at(folder);
   found.libraries = loaded_libraries();

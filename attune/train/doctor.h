@@ -44,6 +44,7 @@ struct Diagnosis {
   std::string onednn;
   std::vector<ProductRate> products;
   std::string gemm;       ///< What a run with `model.precision: auto` takes, as the run says it.
+  std::string gemm_file;  ///< Where that is remembered; empty: nowhere.
   double one_thread = 0;  ///< Rate of the first product on one thread, the better kernel.
   FolderState folder;
   /// Shared libraries that do the work, by file name, with the path that was loaded.

@@ -64,7 +64,8 @@ Machine this_machine() {
   return {.cpu = cpu_name(),
           .cores = usable_cores(),
           .memory_bytes = std::min(total, group_limit_bytes()),
-          .available_bytes = number_after("/proc/meminfo", "MemAvailable:") * 1024,
+          .available_bytes =
+              std::min(number_after("/proc/meminfo", "MemAvailable:") * 1024, group_limit_bytes()),
           .torch = TORCH_VERSION,
           .instructions = at::get_cpu_capability()};
 }

@@ -86,18 +86,18 @@ struct BatchOptions {
 
 /// The `train` section: the loop.
 struct TrainOptions {
-  std::string output;               ///< Folder of checkpoints, adapter and report; required.
-  int64_t epochs = 1;               ///< Passes over the training pairs, 1 or more.
-  int64_t max_steps = 0;            ///< Stop after this many optimizer steps; 0: all epochs.
-  int64_t seed = 42;                ///< Of everything random in the run.
-  int64_t eval_every = 0;           ///< Steps between evaluations; 0: after each epoch.
-  int64_t save_every = 0;           ///< Steps between checkpoints; 0: with each evaluation.
-  int64_t keep = 2;                 ///< Newest checkpoints kept beside the best one, 1 or more.
-  int64_t early_stop_patience = 0;  ///< Evaluations without a better loss before the end; 0: off.
-  bool checkpointing = false;       ///< Recompute each layer in the backward pass.
-  int64_t log_every = 1;            ///< Steps between progress lines, 1 or more.
-  int64_t threads = 0;              ///< CPU threads; 0: all.
-  bool report = true;               ///< Write report.html.
+  std::string output;                 ///< Folder of checkpoints, adapter and report; required.
+  int64_t epochs = 1;                 ///< Passes over the training pairs, 1 or more.
+  int64_t max_steps = 0;              ///< Stop after this many optimizer steps; 0: all epochs.
+  int64_t seed = 42;                  ///< Of everything random in the run.
+  int64_t eval_every = 0;             ///< Steps between evaluations; 0: after each epoch.
+  int64_t save_every = 0;             ///< Steps between checkpoints; 0: with each evaluation.
+  int64_t keep = 2;                   ///< Newest checkpoints kept beside the best one, 1 or more.
+  int64_t early_stop_patience = 0;    ///< Evaluations without a better loss before the end; 0: off.
+  std::optional<bool> checkpointing;  ///< Recompute each layer in the backward pass; unset: auto.
+  int64_t log_every = 1;              ///< Steps between progress lines, 1 or more.
+  int64_t threads = 0;                ///< CPU threads; 0: all.
+  bool report = true;                 ///< Write report.html.
 
   template <class Visitor>
   void fields(Visitor&& field) {
@@ -133,7 +133,8 @@ struct TrainOptions {
            .at_least = 0});
     field("checkpointing",
           checkpointing,
-          {.help = "recompute each layer in the backward pass: less memory, a third more time",
+          {.help = "recompute each layer in the backward pass: less memory, a third more time; "
+                   "auto does so where the run would not fit into the free memory",
            .may_change = true});
     field("log_every",
           log_every,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string_view>
 
 #include "attune/nn/head_chunks.h"
 
@@ -36,6 +37,7 @@ int64_t tape_bytes(const model::DecoderShape& s, const PlanInput& in) {
 
 model::TrunkNeeds trunk_needs(const model::DecoderShape& s, const PlanInput& in) {
   const bool narrow = in.products.narrow != tensor::Narrow::kNone;
+  const bool fits = tensor::may_narrow(s.feed_forward, s.width);
   model::TrunkNeeds needs{
       .N = in.tokens,
       .U = in.scored,
@@ -43,11 +45,16 @@ model::TrunkNeeds trunk_needs(const model::DecoderShape& s, const PlanInput& in)
       .trains = true,
       .recompute = in.recompute,
       .narrow = narrow,
-      .rounds = narrow,
+      .rounds = narrow && fits,
       .dropout = in.dropout,
-      .wide_gate = in.full || in.ranks[model::kGate] > 0 || in.ranks[model::kUp] > 0};
+      .wide_gate = !fits || in.full || in.ranks[model::kGate] > 0 || in.ranks[model::kUp] > 0};
   needs.ranks.assign(static_cast<size_t>(s.layers), in.ranks);
   return needs;
+}
+
+int64_t bytes_of(const std::vector<MemoryPart>& parts, std::string_view name) {
+  const auto part = std::ranges::find(parts, name, &MemoryPart::name);
+  return part == parts.end() ? 0 : part->bytes;
 }
 
 }  // namespace
@@ -131,30 +138,40 @@ double step_seconds(const model::DecoderShape& s,
   return seconds_of(in, forward_flops(s, tokens, scored), rates) + repeated * 1e-9 / rates.forward;
 }
 
-int64_t auto_tokens(const model::DecoderShape& shape, PlanInput input, int64_t memory_bytes) {
-  const auto bytes_of = [](const std::vector<MemoryPart>& parts, std::string_view name) {
-    const auto part = std::ranges::find(parts, name, &MemoryPart::name);
-    return part == parts.end() ? 0 : part->bytes;
-  };
+Budget choose_budget(const model::DecoderShape& shape,
+                     PlanInput input,
+                     std::optional<int64_t> tokens,
+                     std::optional<bool> recompute,
+                     int64_t free_bytes) {
   // On tiles small batches cost little: 512 tokens take a twentieth more time than 1024.
-  const std::vector<int64_t> sizes = input.products.tiles
-                                         ? std::vector<int64_t>{1024, 768, 512, 384, 256}
-                                         : std::vector<int64_t>{2048, 1024, 512, 256};
-  for (const int64_t tokens : sizes) {
-    if (input.products.tiles && input.full && tokens > 512) {
-      continue;  // gradients are summed where they stand, whatever the batch
-    }
-    input.tokens = tokens;
-    input.scored = tokens;
-    const std::vector<MemoryPart> parts = memory_plan(shape, input);
-    const bool modest =
-        !input.products.tiles ||
-        bytes_of(parts, "activations") <= std::max(bytes_of(parts, "weights"), int64_t{512} << 20);
-    if (modest && total_bytes(parts) <= memory_bytes / 10 * 6) {
-      return tokens;
+  std::vector<int64_t> sizes{2048, 1024, 512, 256};
+  if (input.products.tiles) {
+    sizes = {1024, 768, 512, 384, 256};
+  }
+  if (input.products.tiles && input.full) {
+    sizes = {512, 384, 256};
+  }
+  if (tokens) {
+    sizes = {*tokens};
+  }
+  const int64_t most = input.tokens;
+  const std::vector<bool> ways =
+      recompute ? std::vector<bool>{*recompute} : std::vector<bool>{false, true};
+  for (const bool again : ways) {
+    for (const int64_t size : sizes) {
+      input.tokens = std::min(size, most);
+      input.scored = input.tokens;
+      input.recompute = again;
+      const std::vector<MemoryPart> parts = memory_plan(shape, input);
+      const bool modest = tokens.has_value() || !input.products.tiles ||
+                          bytes_of(parts, "activations") <=
+                              std::max(bytes_of(parts, "weights"), int64_t{512} << 20);
+      if (modest && total_bytes(parts) <= free_bytes / 5 * 4) {
+        return {size, again};
+      }
     }
   }
-  return sizes.back();
+  return {sizes.back(), ways.back()};
 }
 
 }  // namespace attune::train

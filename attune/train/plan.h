@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -73,10 +74,24 @@ double step_seconds(const model::DecoderShape& shape,
 /// What a step reaches of the measured rate of matrix products.
 inline constexpr double kEfficiency = 0.7;
 
-/// The token budget of a micro-batch when the run file says auto: 1024, from where on products do
-/// not get faster (2048 where the trunk runs on the tape), or the next smaller one, never below
-/// 256, whose plan fits into 60 % of `memory_bytes` and, but on the tape, whose activations take no
-/// more than the weights do, or half a gibibyte.
-int64_t auto_tokens(const model::DecoderShape& shape, PlanInput input, int64_t memory_bytes);
+/// What the run file may leave to the machine.
+struct Budget {
+  int64_t tokens = 0;      ///< Packed tokens of a micro-batch at most.
+  bool recompute = false;  ///< Each layer runs again in the backward pass.
+};
+
+/// What is not asked for. Of the tokens that is 1024, from where on products do not get faster
+/// (2048 where the trunk runs on the tape, 512 where every weight is trained on tiles, whose
+/// gradients are summed where they stand), or the next smaller size, never below 256, whose plan
+/// fits into four fifths of `free_bytes` and, but on the tape, whose activations take no more than
+/// the weights do, or half a gibibyte. Layers are recomputed only where nothing else fits; where
+/// that does not either, the smallest is returned.
+///
+/// @param input  All but scored rows and recompute; `tokens` is what no micro-batch will exceed.
+Budget choose_budget(const model::DecoderShape& shape,
+                     PlanInput input,
+                     std::optional<int64_t> tokens,
+                     std::optional<bool> recompute,
+                     int64_t free_bytes);
 
 }  // namespace attune::train

@@ -161,13 +161,14 @@ std::unique_ptr<Reference> cached_reference(ReferenceLogps table) {
 ReferenceLogps reference_table(const ReferenceTable& where,
                                const model::Decoder& model,
                                const data::TokenCache& cache,
+                               std::span<const int64_t> asked,
                                int64_t max_tokens,
                                Watcher& watcher) {
   const at::NoGradGuard no_grad;
   ReferenceLogps table = load(where, empty_table(cache, where.tokens), watcher);
   std::vector<int64_t> open;
   std::vector<int64_t> tokens;
-  for (int64_t i = 0; i < cache.size(); ++i) {
+  for (const int64_t i : asked) {
     if (!known(table.sums[static_cast<size_t>(i)])) {
       open.push_back(i);
       tokens.push_back(cache.num_tokens(i));
@@ -177,7 +178,8 @@ ReferenceLogps reference_table(const ReferenceTable& where,
     return table;
   }
   auto saved = Clock::now();
-  int64_t done = cache.size() - static_cast<int64_t>(open.size());
+  const auto all = static_cast<int64_t>(asked.size());
+  int64_t done = all - static_cast<int64_t>(open.size());
   for (const std::vector<size_t>& part : data::split_by_tokens(tokens, max_tokens)) {
     std::vector<data::EncodedGroup> groups;
     std::vector<int64_t> indices;
@@ -193,7 +195,7 @@ ReferenceLogps reference_table(const ReferenceTable& where,
       put(table.tokens, indices, logps.token_C);
     }
     done += static_cast<int64_t>(part.size());
-    watcher.progress("reference", done, cache.size());
+    watcher.progress("reference", done, all);
     const bool stop = stop_requested();
     if (stop || Clock::now() - saved > kSaveEvery) {
       save(where, table);

@@ -1,8 +1,9 @@
-// log pi_ref of a whole data set, computed once and kept in a file.
+// log pi_ref of a data set, computed once and kept in a file.
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct ReferenceTable {
   bool tokens = false;  ///< Each token's log-prob too.
 };
 
-/// log pi_ref by group of a token cache, nats.
+/// log pi_ref by group of a token cache, nats; NaN where nobody asked for it.
 struct ReferenceLogps {
   std::vector<std::vector<double>> sums;  ///< A number for each completion.
   /// A number for each token of the group's completions, one completion after the other; empty
@@ -29,14 +30,17 @@ struct ReferenceLogps {
   std::vector<std::vector<float>> tokens;
 };
 
-/// log pi_ref of every completion of `cache`, from the file if its key fits, else computed by
-/// `model` with its adapters off, `max_tokens` packed tokens at once, and written. A computation
-/// that is killed goes on where it was: the table is saved every half minute.
+/// log pi_ref of every completion of some groups of `cache`, from the file if its key fits, else
+/// computed by `model` with its adapters off, `max_tokens` packed tokens at once, and written. A
+/// computation that is killed goes on where it was: the table is saved every half minute. What the
+/// file has of other groups is kept.
 ///
+/// @param groups  Those that are asked for, ascending, each once.
 /// @throws Error if the file cannot be written. @throws Stopped if a stop was asked for.
 ReferenceLogps reference_table(const ReferenceTable& table,
                                const model::Decoder& model,
                                const data::TokenCache& cache,
+                               std::span<const int64_t> groups,
                                int64_t max_tokens,
                                Watcher& watcher);
 

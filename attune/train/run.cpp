@@ -98,14 +98,31 @@ Ending Run::train_to_the_end() {
   }
 }
 
-void Run::one_step() {
-  const auto step_began = Clock::now();
+std::vector<int64_t> Run::groups_of(int64_t step) const {
   std::vector<int64_t> groups;
-  for (const int64_t i : sampler_->groups_of(progress_.step)) {
+  for (const int64_t i : sampler_->groups_of(step)) {
     groups.push_back(data_->train[static_cast<size_t>(i)]);
   }
+  return groups;
+}
+
+// The next step's are read and packed by another thread while this one is computed.
+std::vector<PreferenceBatch> Run::batches_now() {
+  const auto pack = [this, tokens = progress_.batch_tokens](const std::vector<int64_t>& groups) {
+    return batches_of(data_->cache, groups, objective_, tokens);
+  };
   std::vector<PreferenceBatch> batches =
-      batches_of(data_->cache, groups, objective_, progress_.batch_tokens);
+      ahead_.valid() ? ahead_.get() : pack(groups_of(progress_.step));
+  if (progress_.step + 1 < steps_) {
+    ahead_ = std::async(std::launch::async, pack, groups_of(progress_.step + 1));
+  }
+  return batches;
+}
+
+void Run::one_step() {
+  const auto step_began = Clock::now();
+  const std::vector<int64_t> groups = groups_of(progress_.step);
+  std::vector<PreferenceBatch> batches = batches_now();
   const uint64_t dropout_key =
       random_word(stream_key(static_cast<uint64_t>(options_.train.seed), "dropout"),
                   static_cast<uint64_t>(progress_.step));
@@ -127,7 +144,7 @@ void Run::one_step() {
                              .dropout_key = dropout_key,
                              .row_keys_N = batch.row_keys_N};
     ScoreOptions scoring = score_options(objective_, *reference_, batch);
-    scoring.recompute = options_.train.checkpointing;
+    scoring.recompute = plan_.recompute;
     return score(*policy_, batch, pass, scoring);
   };
   const double lr = optim::learning_rate(options_.optim, progress_.step, steps_);

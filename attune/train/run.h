@@ -32,6 +32,7 @@ struct RunStart {
   int64_t steps = 0;          ///< Optimizer steps of the whole run.
   int64_t first_step = 0;     ///< Steps already made by earlier starts.
   int64_t batch_tokens = 0;   ///< Packed tokens of a micro-batch at most.
+  bool recompute = false;     ///< Layers run again in the backward pass.
   int64_t planned_bytes = 0;  ///< Peak memory by the plan.
   std::string gemm;           ///< How matrix products are computed.
   Rates rates;                ///< Measured, of these products.

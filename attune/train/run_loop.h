@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <optional>
 #include <span>
@@ -48,12 +49,17 @@ class Run {
   void choose_kernel();
   void choose_budget();
   void make_reference();
+  [[nodiscard]] std::vector<int64_t> groups_ahead() const;
   void make_cached_reference();
   void make_moving_reference(const ReferenceOptions& options);
   void sync_reference();
   [[nodiscard]] std::unique_ptr<model::Decoder> other_model(const std::string& path) const;
   void announce();
+  [[nodiscard]] int64_t largest_group() const;
+  [[nodiscard]] int64_t most_tokens() const;
   void tell_noise();
+  [[nodiscard]] std::vector<int64_t> groups_of(int64_t step) const;
+  std::vector<PreferenceBatch> batches_now();
   void one_step();
   void evaluate_now();
   void warn_of_displacement();
@@ -104,6 +110,7 @@ class Run {
   std::optional<report::EvalRow> first_eval_;  // before the first step
   std::optional<Evaluation> latest_;
   bool warned_of_displacement_ = false;
+  std::future<std::vector<PreferenceBatch>> ahead_;  // the next step's; reads members above it
 };
 
 }  // namespace attune::train

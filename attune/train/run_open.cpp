@@ -8,6 +8,7 @@
 #include "attune/core/error.h"
 #include "attune/core/file.h"
 #include "attune/tensor/kernel_memory.h"
+#include "attune/tensor/tiles.h"
 #include "attune/train/run_loop.h"
 #include "attune/train/score.h"
 
@@ -160,9 +161,16 @@ void Run::choose_kernel() {
   const int64_t inner = source_.shape.feed_forward;
   const tensor::GemmChoice choice =
       tensor::remembered_gemm_kernel(tensor::kernel_memory_file(), 1024, width, inner);
-  const tensor::Products products = resumed_from_
-                                        ? tensor::products_of(progress_.gemm)
-                                        : tensor::choose_products(choice, options_.model.precision);
+  tensor::Products products = resumed_from_
+                                  ? tensor::products_of(progress_.gemm)
+                                  : tensor::choose_products(choice, options_.model.precision);
+  if (products.narrow != tensor::Narrow::kNone && products.tiles && !tensor::tiles_take_bf16()) {
+    observer_.warn(
+        fmt::format("the run began with {}, and this machine has no bf16 products; it goes on in "
+                    "f32, whose numbers are others",
+                    progress_.gemm));
+    products.narrow = tensor::Narrow::kNone;
+  }
   tensor::use_products(products);
   progress_.gemm = tensor::text_of(products);
   rates_ = rates_of(choice, products);
@@ -171,24 +179,37 @@ void Run::choose_kernel() {
 void Run::choose_budget() {
   plan_ = plan_input(options_, source_.shape);
   plan_.products = tensor::products_of(progress_.gemm);
-  if (options_.batch.tokens) {
-    progress_.batch_tokens = *options_.batch.tokens;
-  } else if (!resumed_from_) {
-    progress_.batch_tokens = auto_tokens(source_.shape, plan_, machine_.memory_bytes);
+  plan_.tokens = most_tokens();
+  // A resumed run keeps its budget, or its bits would differ; recomputing changes none.
+  std::optional<int64_t> tokens = options_.batch.tokens;
+  if (!tokens && resumed_from_) {
+    tokens = progress_.batch_tokens;
   }
+  const Budget budget = train::choose_budget(
+      source_.shape, plan_, tokens, options_.train.checkpointing, machine_.available_bytes);
+  progress_.batch_tokens = budget.tokens;
+  plan_.recompute = budget.recompute;
 }
 
-void Run::announce() {
+int64_t Run::largest_group() const {
   int64_t largest = 0;
   for (const int64_t group : data_->train) {
     largest = std::max(largest, data_->cache.num_tokens(group));
   }
-  // No micro-batch holds more than the data of one step.
+  return largest;
+}
+
+// No micro-batch holds more than the data of one step, here by the first one.
+int64_t Run::most_tokens() const {
   int64_t step_tokens = 0;
-  for (const int64_t i : sampler_->groups_of(0)) {
-    step_tokens += data_->cache.num_tokens(data_->train[static_cast<size_t>(i)]);
+  for (const int64_t group : groups_of(0)) {
+    step_tokens += data_->cache.num_tokens(group);
   }
-  plan_.tokens = std::max(largest, std::min(progress_.batch_tokens, step_tokens * 3 / 2));
+  return std::max(largest_group(), step_tokens * 3 / 2);
+}
+
+void Run::announce() {
+  plan_.tokens = std::max(largest_group(), std::min(progress_.batch_tokens, most_tokens()));
   plan_.scored = plan_.tokens;
   RunStart start;
   const model::DecoderShape& s = source_.shape;
@@ -215,6 +236,7 @@ void Run::announce() {
   start.steps = steps_;
   start.first_step = progress_.step;
   start.batch_tokens = progress_.batch_tokens;
+  start.recompute = plan_.recompute;
   start.planned_bytes = total_bytes(memory_plan(s, plan_));
   start.gemm = progress_.gemm;
   start.rates = rates_;

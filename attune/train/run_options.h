@@ -11,12 +11,14 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "attune/adapter/options.h"
 #include "attune/config/resolve.h"
 #include "attune/config/run_file.h"
 #include "attune/core/error.h"
 #include "attune/core/file.h"
+#include "attune/core/hint.h"
 #include "attune/data/options.h"
 #include "attune/model/options.h"
 #include "attune/objective/kinds.h"
@@ -269,6 +271,14 @@ inline void check_run(RunOptions run) {
     check(!run.adapter.targets.empty(),
           "{}: adapter.targets is empty; name at least one layer, for instance [q_proj, v_proj]",
           at);
+    for (const std::string& target : run.adapter.targets) {
+      check(std::ranges::find(adapter::kTargets, target) != adapter::kTargets.end(),
+            "{}: adapter.targets: no layer is called \"{}\".{} Layers: {}",
+            at,
+            target,
+            did_you_mean(target, adapter::kTargets),
+            fmt::join(adapter::kTargets, ", "));
+    }
   }
 
   check_reference(reference_question(run), at);

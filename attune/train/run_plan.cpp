@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <ATen/Parallel.h>
 
@@ -124,8 +125,12 @@ RunPlan plan_run(const RunOptions& options, Watcher& watcher) {
       tensor::remembered_gemm_kernel(tensor::kernel_memory_file(), 1024, s.width, s.feed_forward);
   const tensor::Products products = tensor::choose_products(gemm, run.model.precision);
   input.products = products;
-  plan.batch_tokens =
-      run.batch.tokens ? *run.batch.tokens : auto_tokens(s, input, plan.machine.memory_bytes);
+  const int64_t whole = std::numeric_limits<int64_t>::max();
+  input.tokens = training_load(data, sampler, plan.steps, whole).largest_tokens;
+  const Budget budget = choose_budget(
+      s, input, run.batch.tokens, run.train.checkpointing, plan.machine.available_bytes);
+  plan.batch_tokens = budget.tokens;
+  plan.recompute = input.recompute = budget.recompute;
   const Load load = training_load(data, sampler, plan.steps, plan.batch_tokens);
   plan.step_tokens = static_cast<double>(load.tokens) / static_cast<double>(load.steps);
   plan.step_scored = static_cast<double>(load.scored) / static_cast<double>(load.steps);
@@ -157,9 +162,10 @@ RunPlan plan_run(const RunOptions& options, Watcher& watcher) {
   }
   if (reference.options.kind == "cached") {
     const double share = plan.step_scored / plan.step_tokens;
-    double tokens = static_cast<double>(data.cache.total_tokens());
-    if (data.other_held_out) {
-      tokens += static_cast<double>(data.other_held_out->total_tokens());
+    double tokens =
+        plan.step_tokens * static_cast<double>(std::min(plan.steps, sampler.steps_per_epoch()));
+    for (const int64_t group : data.held_out) {
+      tokens += static_cast<double>(data.held_out_cache().num_tokens(group));
     }
     plan.reference_s = forward_flops(s, tokens, share * tokens) / rate;
   }

@@ -24,6 +24,7 @@ struct RunPlan {
 
   std::vector<MemoryPart> memory;  ///< At the peak of a step.
   int64_t memory_bytes = 0;        ///< Their sum.
+  bool recompute = false;          ///< Layers run again in the backward pass.
 
   data::BuildReport data;   ///< What became of the rows.
   int64_t comparisons = 0;  ///< To train on.

@@ -1,5 +1,8 @@
+#include <algorithm>
+
 #include "attune/core/error.h"
 #include "attune/core/hash.h"
+#include "attune/tensor/gemm.h"
 #include "attune/train/reference_table.h"
 #include "attune/train/run_loop.h"
 
@@ -62,6 +65,25 @@ std::unique_ptr<model::Decoder> Run::other_model(const std::string& path) const 
   return model::load_model(other, options_.model.precision == "bf16" ? at::kBFloat16 : at::kFloat);
 }
 
+// Of the training data: those of the steps to come, and those held out of it.
+std::vector<int64_t> Run::groups_ahead() const {
+  std::vector<int64_t> groups;
+  if (steps_ - progress_.step >= sampler_->steps_per_epoch()) {
+    groups = data_->train;
+  } else {
+    for (int64_t step = progress_.step; step < steps_; ++step) {
+      const std::vector<int64_t> one = groups_of(step);
+      groups.insert(groups.end(), one.begin(), one.end());
+    }
+  }
+  if (!data_->other_held_out) {
+    groups.insert(groups.end(), data_->held_out.begin(), data_->held_out.end());
+  }
+  std::ranges::sort(groups);
+  groups.erase(std::ranges::unique(groups).begin(), groups.end());
+  return groups;
+}
+
 void Run::make_cached_reference() {
   const fs::path folder = options_.reference.cache_dir.empty()
                               ? output_ / "cache"
@@ -75,9 +97,13 @@ void Run::make_cached_reference() {
     model = start.get();
   }
   const bool tokens = objective_.needs().tokens;
-  const auto table_of = [&](const data::TokenCache& cache) {
+  const bool narrow = tensor::narrow_products() == tensor::Narrow::kAll;
+  const auto table_of = [&](const data::TokenCache& cache, std::span<const int64_t> groups) {
     Hasher hasher;
     hasher.add(source_key_).add(cache.key()).add(options_.model.precision);
+    if (narrow) {
+      hasher.add("narrow");
+    }
     if (tokens) {
       hasher.add("tokens");
     }
@@ -85,11 +111,11 @@ void Run::make_cached_reference() {
     const ReferenceTable table{.file = folder / ("reference-" + key.substr(0, 16) + ".safetensors"),
                                .key = key,
                                .tokens = tokens};
-    return reference_table(table, *model, cache, progress_.batch_tokens, observer_);
+    return reference_table(table, *model, cache, groups, progress_.batch_tokens, observer_);
   };
-  reference_ = cached_reference(table_of(data_->cache));
+  reference_ = cached_reference(table_of(data_->cache, groups_ahead()));
   if (data_->other_held_out) {
-    held_out_reference_ = cached_reference(table_of(*data_->other_held_out));
+    held_out_reference_ = cached_reference(table_of(*data_->other_held_out, data_->held_out));
   }
 }
 

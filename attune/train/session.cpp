@@ -234,7 +234,7 @@ PlanInput plan_input(const RunOptions& run, const model::DecoderShape& shape) {
   PlanInput input;
   input.full = run.adapter.kind == "none";
   input.weight_bytes = run.model.precision == "bf16" ? 2 : 4;
-  input.recompute = run.train.checkpointing;
+  input.recompute = run.train.checkpointing.value_or(false);
   const ReferenceOptions reference = choose_reference(reference_question(run)).options;
   const auto others = reference.kind == "model" ? 1 : static_cast<int64_t>(reference.paths.size());
   const bool moves = reference.sync_every > 0;

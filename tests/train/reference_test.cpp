@@ -134,7 +134,7 @@ class Table : public testing::Test {
     return {.file = folder_ / (key + ".safetensors"), .key = key, .tokens = tokens};
   }
   SequenceLogps looked_up(const ReferenceTable& table, int64_t max_tokens = 300) {
-    return cached_reference(reference_table(table, *model_, *cache_, max_tokens, watcher_))
+    return cached_reference(reference_table(table, *model_, *cache_, groups_, max_tokens, watcher_))
         ->logps(batch_of(*cache_, groups_));
   }
 
@@ -168,6 +168,24 @@ TEST_F(Table, IsReadAgainIfItsKeyFits) {
   EXPECT_GT(difference(looked_up(other).sum_S, first.sum_S), 0.1);
 }
 
+TEST_F(Table, OnlyWhatIsAskedForIsComputedAndWhatWasStays) {
+  const auto few = [&](std::vector<int64_t> groups) {
+    return reference_table(where("t", true), *model_, *cache_, groups, 300, watcher_).sums;
+  };
+  const auto first = few({3, 5, 31});
+  for (const int64_t group : groups_) {
+    const bool asked = group == 3 || group == 5 || group == 31;
+    EXPECT_EQ(std::isnan(first[static_cast<size_t>(group)][0]), !asked) << group;
+  }
+  model_->each_weight([](const std::string&, at::Tensor& w) { w = 1.1 * w; });
+  const auto second = few({5, 7});
+  EXPECT_EQ(second[3], first[3]);
+  EXPECT_EQ(second[5], first[5]);
+  EXPECT_EQ(second[31], first[31]);
+  EXPECT_FALSE(std::isnan(second[7][0]));
+  EXPECT_TRUE(std::isnan(second[8][0]));
+}
+
 TEST_F(Table, WithoutTheTokensItIsComputedAgain) {
   const SequenceLogps sums = looked_up(where("t", false));
   const SequenceLogps both = looked_up(where("t", true));
@@ -184,7 +202,7 @@ TEST_F(Table, ADamagedFileIsComputedAgain) {
 
 TEST_F(Table, HasNoDistributions) {
   const auto reference =
-      cached_reference(reference_table(where("t", true), *model_, *cache_, 300, watcher_));
+      cached_reference(reference_table(where("t", true), *model_, *cache_, groups_, 300, watcher_));
   EXPECT_THROW(static_cast<void>(reference->rows(batch_of(*cache_, groups_))), InternalError);
 }
 
