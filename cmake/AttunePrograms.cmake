@@ -1,7 +1,7 @@
 # The two programs. `attune` is plain and starts in milliseconds; it becomes `attune-engine` for a
 # command that needs tensors. A source of attune/cli/ that is not listed here is an engine command.
 set(cli_folder "${CMAKE_SOURCE_DIR}/attune/cli")
-set(frame_sources command_line frame objective_help run_line terminal)
+set(frame_sources command_line frame line_writer objective_help run_line terminal)
 set(plain_sources catalog config data engine inspect main objectives plain_commands)
 
 # runs/*.yaml as texts inside the program, for `attune config example`.

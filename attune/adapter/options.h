@@ -1,12 +1,18 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "attune/core/field.h"
 
 namespace attune::adapter {
+
+/// What `targets` may name: the linear layers that every family has, or all of them.
+inline constexpr std::array<std::string_view, 8> kTargets = {
+    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "all-linear"};
 
 /// The `adapter` section: which parameters are trained.
 struct AdapterOptions {

@@ -99,11 +99,12 @@ void CommandLine::take_flag(const std::string& key, const std::string& value) {
   for (const config::FieldRef& field : fields_) {
     names.push_back(field.name);
   }
+  const std::string near = nearest_name(key, names);
   throw Error(
       fmt::format("attune {} has no flag --{}.{}{}",
                   usage_.name,
                   key,
-                  did_you_mean(key, names),
+                  near.empty() ? "" : fmt::format(" Did you mean --{}?", near),
                   takes_run_flags_ ? " Options of the run file are --section.key=value" : ""));
 }
 

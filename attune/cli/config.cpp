@@ -20,6 +20,7 @@
 #include "attune/core/error.h"
 #include "attune/core/file.h"
 #include "attune/core/hint.h"
+#include "attune/text/chat_template.h"
 #include "attune/train/run_options.h"
 
 namespace attune::cli {
@@ -32,6 +33,18 @@ std::string read_input(const std::string& path) {
     return read_file(path);
   }
   return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
+
+// Found when the model is read; here nothing is.
+void check_template(const train::RunOptions& run) {
+  const std::string& name = run.model.chat_template;
+  const auto known = text::ChatTemplate::names();
+  check(name == "auto" || std::ranges::find(known, name) != known.end(),
+        "{}: model.chat_template: there is no \"{}\".{} attune knows {}",
+        run.source,
+        name,
+        did_you_mean(name, known),
+        fmt::join(known, ", "));
 }
 
 int check_run_file(Arguments arguments) {
@@ -48,6 +61,7 @@ int check_run_file(Arguments arguments) {
     return kGood;
   }
   train::check_run(line->run);
+  check_template(line->run);
   check_paths(line->run);
   fmt::print("{}: good. What differs from the defaults:\n", line->run.source);
   for (const config::Difference& difference : train::differs(line->run)) {

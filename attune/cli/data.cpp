@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "attune/cli/command_line.h"
+#include "attune/cli/line_writer.h"
 #include "attune/cli/plain_commands.h"
 #include "attune/core/error.h"
 #include "attune/core/hash.h"
@@ -53,6 +54,17 @@ struct ReadOptions {
           on_bad_row,
           {.help = "a row that cannot be used stops the command, or is skipped, counted and named",
            .one_of = {"error", "skip"}});
+  }
+};
+
+struct OutputOptions {
+  std::string output = {};
+
+  template <class Visitor>
+  void fields(Visitor&& field) {
+    field("output",
+          output,
+          {.help = "file to write instead of stdout; it is there when it is complete"});
   }
 };
 
@@ -142,6 +154,7 @@ class Sizes {
 
 struct Stats {
   int64_t groups = 0;
+  int64_t no_prompt = 0;
   int64_t conversational = 0;
   int64_t comparisons = 0;
   int64_t winner_longer = 0;
@@ -163,6 +176,7 @@ struct Stats {
     ++groups;
     conversational += group.conversational;
     ++by_completions[group.completions.size()];
+    no_prompt += prompt.empty();
     prompts.insert(Hasher().add(prompt).word());
     prompt_size.add(prompt.size());
     const auto size_of = [&](int32_t completion) {
@@ -213,6 +227,9 @@ void print_tags(const std::map<std::string, int64_t>& tags) {
 void print_stats(Stats& stats, const BadRows& bad) {
   line("groups", count_text(stats.groups));
   line("distinct prompts", count_text(static_cast<int64_t>(stats.prompts.size())));
+  if (stats.no_prompt > 0) {
+    line("  without a prompt", count_text(stats.no_prompt));
+  }
   line("conversations", count_text(stats.conversational));
   for (const auto& [size, count] : stats.by_completions) {
     line(fmt::format("with {} completion{}", size, size == 1 ? "" : "s"), count_text(count));
@@ -294,7 +311,7 @@ void put_numbers(Json& row, const Completion& completion, const std::string& sid
 }
 
 // One row a comparison, and one a labelled completion.
-void print_rows(const PreferenceGroup& group, const std::string& tag_column) {
+void write_rows(const PreferenceGroup& group, const std::string& tag_column, LineWriter& to) {
   const auto completion = [&](size_t i) {
     const Completion& one = group.completions.at(i);
     return turns_or_text(group.conversational, one.messages, one.text);
@@ -306,7 +323,7 @@ void print_rows(const PreferenceGroup& group, const std::string& tag_column) {
     if (!group.tag.empty()) {
       row[tag_column] = group.tag;
     }
-    fmt::print("{}\n", row.dump());
+    to.write(row.dump() + "\n");
   };
   for (const Comparison& comparison : group.comparisons) {
     Json row = start;
@@ -341,6 +358,7 @@ void print_rows(const PreferenceGroup& group, const std::string& tag_column) {
 
 int convert(Arguments arguments) {
   ReadOptions options{.on_bad_row = "error"};
+  OutputOptions to;
   CommandLine line({.name = "data convert",
                     .synopsis = "FILE...",
                     .about =
@@ -348,16 +366,20 @@ int convert(Arguments arguments) {
                         "chosen and rejected to stdout: a row for each comparison, or prompt, "
                         "completion and label for feedback without a pair. Scores and the columns "
                         "of --values go along.",
-                    .examples = "attune data convert ranked.json > pairs.jsonl",
+                    .examples = "attune data convert ranked.json --output=pairs.jsonl",
                     .least = 1,
                     .most = 100'000});
   line.add(options);
+  line.add(to);
   if (!line.parse(arguments)) {
     return kGood;
   }
+  check_output(to.output, {}, line.positionals(), "converted rows");
   Terminal terminal(line.log());
-  const auto print = [&](const PreferenceGroup& group) { print_rows(group, options.tag); };
-  warn_of(for_each_group(line.positionals(), options, terminal, print), terminal);
+  LineWriter out(to.output);
+  const auto write = [&](const PreferenceGroup& group) { write_rows(group, options.tag, out); };
+  warn_of(for_each_group(line.positionals(), options, terminal, write), terminal);
+  out.finish();
   return kGood;
 }
 

@@ -80,6 +80,9 @@ void print_products(const train::Diagnosis& found) {
           rate_text(rate.tiles_bf16)});
   }
   fmt::print("  attune trains with: {}; one thread alone: {:.0f}\n", found.gemm, found.one_thread);
+  if (!found.gemm_file.empty()) {
+    fmt::print("  remembered in {}; without it the next run measures anew\n", found.gemm_file);
+  }
 }
 
 void print_rest(const train::Diagnosis& found) {

@@ -64,6 +64,9 @@ void print_plan(const train::RunPlan& plan) {
        fmt::format("at most {}, the budget is {}",
                    count_text(plan.largest_tokens),
                    count_text(plan.batch_tokens)));
+  if (plan.recompute) {
+    line("backward pass", "runs each layer again, which keeps less");
+  }
   print_memory(plan);
   print_time(plan);
   fmt::print(
@@ -90,8 +93,8 @@ void warn_of(const train::RunPlan& plan, Terminal& terminal) {
     return;
   }
   terminal.warn(
-      "what takes less: batch.tokens lower, train.checkpointing: true, model.precision: bf16 with "
-      "an adapter");
+      "what takes less: batch.tokens and data.max_tokens lower, model.precision: bf16 with an "
+      "adapter");
 }
 
 }  // namespace

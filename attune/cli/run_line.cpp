@@ -120,7 +120,8 @@ std::optional<RunLine> read_run_line(CommandLine& line, Arguments arguments) {
   std::vector<std::string> switches;
   for (const config::SectionRef& section : train::list_sections(defaults)) {
     for (const config::FieldRef& field : section.fields) {
-      if (std::holds_alternative<bool*>(field.value)) {
+      if (std::holds_alternative<bool*>(field.value) ||
+          std::holds_alternative<std::optional<bool>*>(field.value)) {
         switches.push_back(fmt::format("{}.{}", section.name, field.name));
       }
     }

@@ -74,16 +74,17 @@ void RunTerminal::started(const train::RunStart& start) {
   if (start.data.truncated > 0) {
     warn(fmt::format("cut {} rows to fit data.max_tokens", count_text(start.data.truncated)));
   }
-  note(fmt::format("compute    {} at {}; at most {} tokens at once; {} planned, {} free",
+  note(fmt::format("compute    {} at {}; at most {} tokens at once{}; {} planned, {} free",
                    start.gemm,
                    rates_text(start.rates),
                    count_text(start.batch_tokens),
+                   start.recompute ? ", layers recomputed" : "",
                    size_text(start.planned_bytes),
                    size_text(m.available_bytes)));
   if (start.planned_bytes > m.available_bytes) {
     warn(
-        "the plan is larger than the free memory; lower batch.tokens or set train.checkpointing: "
-        "true");
+        "the plan is larger than the free memory; lower batch.tokens, batch.comparisons or "
+        "data.max_tokens");
   }
   for (const config::Difference& d : start.options) {
     note(fmt::format("option     {}: {}   (default {})", d.key, d.after, d.before));

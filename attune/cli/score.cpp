@@ -62,7 +62,7 @@ struct ScoreOptions {
     field("batch_tokens",
           batch_tokens,
           {.help = "packed tokens that go through the model at once", .at_least = 1});
-    field("threads", threads, {.help = "CPU threads; 0 is all", .at_least = 0, .at_most = 4096});
+    field("threads", threads, {.help = "CPU threads; 0 is all", .at_least = 0, .at_most = 1024});
   }
 };
 

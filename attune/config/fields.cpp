@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "attune/config/foreign_names.h"
 #include "attune/config/scalar.h"
 #include "attune/core/error.h"
 #include "attune/core/hint.h"
@@ -269,7 +270,7 @@ void read_into(const std::vector<FieldRef>& fields,
       throw Error(fmt::format("{}: no option {}.{}",
                               entry.where,
                               join_path(path, entry.key),
-                              did_you_mean(entry.key, names)));
+                              option_hint(entry.key, path, names)));
     }
     read_entry(*field, entry, join_path(path, field->name));
   }

@@ -1,9 +1,11 @@
 #include "attune/config/run_file.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
+#include "attune/config/foreign_names.h"
 #include "attune/config/scalar.h"
 #include "attune/core/error.h"
 #include "attune/core/hint.h"
@@ -17,31 +19,6 @@ bool has_field(const SectionRef& section, std::string_view name) {
   return std::ranges::find(section.fields, name, &FieldRef::name) != section.fields.end();
 }
 
-// What people from TRL, PEFT and transformers write, and where it is here.
-constexpr std::pair<std::string_view, std::string_view> kElsewhere[] = {
-    {"learning_rate", "optim.lr"},
-    {"lr_scheduler_type", "optim.schedule"},
-    {"warmup_steps", "optim.warmup_ratio"},
-    {"r", "adapter.rank"},
-    {"lora_r", "adapter.rank"},
-    {"lora_alpha", "adapter.alpha"},
-    {"lora_dropout", "adapter.dropout"},
-    {"target_modules", "adapter.targets"},
-    {"lora_target_modules", "adapter.targets"},
-    {"per_device_train_batch_size", "batch.comparisons"},
-    {"gradient_accumulation_steps", "batch.comparisons"},
-    {"num_train_epochs", "train.epochs"},
-    {"output_dir", "train.output"},
-    {"save_steps", "train.save_every"},
-    {"eval_steps", "train.eval_every"},
-    {"logging_steps", "train.log_every"},
-    {"gradient_checkpointing", "train.checkpointing"},
-    {"max_length", "data.max_tokens"},
-    {"dataset_name", "data.train"},
-    {"model_name_or_path", "model.path"},
-    {"loss_type", "objective"},
-    {"base_model", "model.path"}};
-
 // " Did you mean \"optim.lr\"?" for an option that stands in another section than where it was
 // looked for; "" if none has it.
 std::string elsewhere(const std::vector<SectionRef>& sections, std::string_view name) {
@@ -50,13 +27,7 @@ std::string elsewhere(const std::vector<SectionRef>& sections, std::string_view 
       return fmt::format(" Did you mean \"{}.{}\"?", section.name, name);
     }
   }
-  const auto* const known =
-      std::ranges::find(kElsewhere, name, [](const auto& e) { return e.first; });
-  if (known != std::end(kElsewhere)) {
-    return fmt::format(" Here it is {}; a whole file of TRL's: attune config import-trl",
-                       known->second);
-  }
-  return "";
+  return here_it_is(name);
 }
 
 const SectionRef& section_of(const std::vector<SectionRef>& sections,
@@ -70,6 +41,13 @@ const SectionRef& section_of(const std::vector<SectionRef>& sections,
   for (const SectionRef& section : sections) {
     names.push_back(section.name);
   }
+  constexpr std::array<std::string_view, 7> kRow = {
+      "prompt", "chosen", "rejected", "completion", "completions", "messages", "label"};
+  check(std::ranges::find(kRow, entry.key) == kRow.end(),
+        "{}: {} is a column of rows, and this should be a run file, which names the rows' file in "
+        "data.train. A start: attune config example > run.yaml",
+        entry.where,
+        quoted_for_message(entry.key));
   const std::string other = elsewhere(sections, entry.key);
   throw Error(fmt::format("{}: no section {}.{}",
                           entry.where,

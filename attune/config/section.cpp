@@ -52,6 +52,14 @@ bool quote_closes(std::string_view text, size_t pos) {
   return false;
 }
 
+// What to say to who gives the data in the run file's place.
+std::string_view rows_hint(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  return first != text.npos && text[first] == '{'
+             ? ". If these are rows of data: a run file names them in data.train"
+             : "";
+}
+
 // Builds the tree from yaml-cpp's events, which, unlike its nodes, show equal keys and keep texts.
 class Builder : public YAML::EventHandler {
  public:
@@ -229,10 +237,14 @@ Section parse_run_file(std::string_view text, std::string_view name) {
     root = builder.take();
     Builder second(text, name);
     const bool more = parser.HandleNextDocument(second);
-    check(!more, "{}: a second document begins after ---; a run file is one", name);
+    check(!more, "{}: a second document begins; a run file is one{}", name, rows_hint(text));
   } catch (const YAML::Exception& e) {
-    throw Error(
-        fmt::format("{}:{}:{}: invalid YAML: {}", name, e.mark.line + 1, e.mark.column + 1, e.msg));
+    throw Error(fmt::format("{}:{}:{}: invalid YAML: {}{}",
+                            name,
+                            e.mark.line + 1,
+                            e.mark.column + 1,
+                            e.msg,
+                            rows_hint(text)));
   }
   if (root.kind == Kind::kNothing) {
     return {.kind = Kind::kMapping, .where = std::string(name)};

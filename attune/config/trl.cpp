@@ -433,6 +433,10 @@ void write_train(const TrlOptions& trl, RunText& out, std::vector<std::string>& 
 TrlImport import_trl(std::string_view text, std::string_view name) {
   TrlImport result;
   const Section root = known_part(parse_run_file(text, name), result.warnings);
+  check(!root.entries.empty(),
+        "{}: no option of TRL's is in it, so there is nothing to translate. It should be the YAML "
+        "file of trl dpo --config",
+        name);
   TrlOptions trl;
   read_into(list_fields(trl), root, /*path=*/"");
 

@@ -49,17 +49,29 @@ std::string nearest(std::string_view got, std::span<const Text> known) {
       best_score = score;
     }
   }
-  return best_score == 1 << 20 ? "" : fmt::format(" Did you mean \"{}\"?", best);
+  return std::string(best);
+}
+
+std::string question(const std::string& name) {
+  return name.empty() ? "" : fmt::format(" Did you mean \"{}\"?", name);
 }
 
 }  // namespace
 
-std::string did_you_mean(std::string_view got, std::span<const std::string_view> known) {
+std::string nearest_name(std::string_view got, std::span<const std::string_view> known) {
   return nearest(got.substr(0, 100), known);
 }
 
-std::string did_you_mean(std::string_view got, std::span<const std::string> known) {
+std::string nearest_name(std::string_view got, std::span<const std::string> known) {
   return nearest(got.substr(0, 100), known);
+}
+
+std::string did_you_mean(std::string_view got, std::span<const std::string_view> known) {
+  return question(nearest_name(got, known));
+}
+
+std::string did_you_mean(std::string_view got, std::span<const std::string> known) {
+  return question(nearest_name(got, known));
 }
 
 }  // namespace attune

@@ -12,4 +12,8 @@ namespace attune {
 std::string did_you_mean(std::string_view got, std::span<const std::string_view> known);
 std::string did_you_mean(std::string_view got, std::span<const std::string> known);
 
+/// That name itself, or "".
+std::string nearest_name(std::string_view got, std::span<const std::string_view> known);
+std::string nearest_name(std::string_view got, std::span<const std::string> known);
+
 }  // namespace attune

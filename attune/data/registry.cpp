@@ -49,6 +49,16 @@ constexpr std::array kForeign = {
     Foreign{"\x89HDF", "HDF5"},
 };
 
+// A table as spreadsheets write it: a line of names first.
+bool is_table(const fs::path& path, std::string_view line) {
+  const fs::path plain = path.extension() == ".gz" ? path.stem() : path;
+  if (plain.extension() == ".csv" || plain.extension() == ".tsv") {
+    return true;
+  }
+  return line.find_first_of("{[") == line.npos && line.find_first_of(",\t;") != line.npos &&
+         (line.find("chosen") != line.npos || line.find("prompt") != line.npos);
+}
+
 void check_file(const fs::path& path) {
   std::error_code failed;
   if (fs::exists(path, failed)) {
@@ -89,6 +99,13 @@ const Format& detect(const fs::path& path) {
     at = piece.find_first_not_of(" \t\r\n");
   }
   check(at != std::string_view::npos, "{}: the file holds nothing but white space", path.string());
+  const bool json = piece[at] == '{' || piece[at] == '[';
+  check(json || !is_table(path, piece.substr(at, piece.find_first_of("\r\n", at) - at)),
+        "{}: this is a table of separated values; attune reads JSONL and JSON arrays. Python turns "
+        "one into the other: python3 -c 'import csv, json, sys; [print(json.dumps(row)) for row in "
+        "csv.DictReader(sys.stdin)]' < {} > rows.jsonl",
+        path.string(),
+        path.filename().string());
   return *std::find_if(kFormats.begin(), kFormats.end(), [&](const Format& format) {
     return format.first == 0 || format.first == piece[at];
   });

@@ -196,10 +196,10 @@ const json& Row::at_column(std::string_view field, const std::string& name) cons
   }
   std::vector<std::string> unknown = column_names();
   std::erase_if(unknown, [this](const std::string& other) { return columns_.is_known(other); });
-  const std::string hint = did_you_mean(name, unknown);
+  const std::string near = nearest_name(name, unknown);
   throw RowError(where_,
                  reason,
-                 (hint.empty() ? "" : "." + hint) +
+                 (near.empty() ? "" : fmt::format("; the row has \"{}\"", near)) +
                      (columns_.mapped(field) ? fmt::format(" (data.columns.{})", field) : ""));
 }
 

@@ -51,7 +51,7 @@ TEST(CommandLine, AfterTwoHyphensEverythingIsPositional) {
 
 TEST(CommandLine, AnUnknownFlagNamesTheNearest) {
   EXPECT_EQ(parse_message({"model", "--tempreature=1"}),
-            "attune generate has no flag --tempreature. Did you mean \"temperature\"?");
+            "attune generate has no flag --tempreature. Did you mean --temperature?");
   EXPECT_EQ(parse_message({"model", "-t"}), "no flag -t; flags begin with two hyphens");
 }
 

@@ -66,7 +66,7 @@ TEST(Section, WhatIsNoMappingIsRefused) {
             "run.yaml:1:1: expected `section:` lines at the top, got a single text");
   EXPECT_EQ(parse_message("[a]: 1\n"), "run.yaml:1:1: a key must be a text");
   EXPECT_EQ(parse_message("a: 1\n---\nb: 2\n"),
-            "run.yaml: a second document begins after ---; a run file is one");
+            "run.yaml: a second document begins; a run file is one");
   EXPECT_EQ(parse_message(std::string("a: \0b", 5)),
             "run.yaml: byte 3 is NUL; a run file is a text");
 }

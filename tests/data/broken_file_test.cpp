@@ -31,7 +31,7 @@ TEST(BrokenRow, NamesPlaceFieldAndSlip) {
   const std::string good = R"({"prompt": "Q", "chosen": "a", "rejected": "b"})";
   const std::vector<Broken> table{
       {good + "\n" + R"({"prompt": "Q", "chosen": "a", "rejectd": "b"})",
-       R"(:2: field "rejected" is missing. Did you mean "rejectd"?)"},
+       R"(:2: field "rejected" is missing; the row has "rejectd")"},
       {R"({"prompt": "Q", "chosen": "a", "rejected": null})",
        R"(:1: field "rejected" is missing: it is null)"},
       {R"({"prompt": "Q", "chosen": "a", "rejected": "a"})",

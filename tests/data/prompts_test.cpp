@@ -49,7 +49,7 @@ TEST(Prompts, AreTheFieldOfObjects) {
 
 TEST(Prompts, ErrorsNameFileAndLine) {
   EXPECT_EQ(error_of("{\"prompt\": \"a\"}\n{\"promt\": \"b\"}\n"),
-            ":2: field \"prompt\" is missing. Did you mean \"promt\"?");
+            ":2: field \"prompt\" is missing; the row has \"promt\"");
   EXPECT_EQ(error_of("{\"prompt\": 5}\n"),
             ":1: field \"prompt\" must be text or a list of turns, got a number");
   EXPECT_EQ(error_of("{\"prompt\": \"\"}\n"), ":1: the prompt is empty");

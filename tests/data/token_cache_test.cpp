@@ -400,7 +400,7 @@ TEST(BuildTokenCache, ABadRowStopsOrIsCounted) {
                                            "\n" +
                                            row(2) + "{\n");
   EXPECT_EQ(message_of([&] { build.run({path}); }, path),
-            R"(:2: field "rejected" is missing. Did you mean "rejectd"?)");
+            R"(:2: field "rejected" is missing; the row has "rejectd")");
   EXPECT_TRUE(std::filesystem::is_empty(build.folder.at("cache")));
   build.options.on_bad_row = "skip";
   const auto [cache, report] = build.run({path});
