@@ -87,6 +87,15 @@ def passes_of(task, reference):
     return {"lora": 2, "full": 3, "score": 1}[task] + (1 if reference else 0)
 
 
+def kinds_of(name):
+    """The kinds of products, as doctor names them, of a contestant's forward and backward pass."""
+    how = contestants_of("pandalm")[name]
+    if how.get("precision") == "auto":
+        return "f32", "bf16"
+    narrow = how.get("precision") == "bf16" or "bf16" in how.get("mode", "")
+    return ("bf16", "bf16") if narrow else ("f32", "f32")
+
+
 def flops(shape, tokens, scored, passes):
     linear, head = shape
     return 2.0 * (linear * tokens + head * scored) * passes

@@ -97,7 +97,7 @@ def main():
         for n in args.names:
             rates = products(ctx.attune)
             run = run_one(ctx, n, known[n])
-            rounds[i][n] = run | figures_of(run, settings, sizes, shape, rates)
+            rounds[i][n] = run | figures_of(n, run, settings, sizes, shape, rates)
             print(f"round {i + 1} {line_of(n, rounds[i][n], settings['task'])}", flush=True)
     machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "threads": args.threads, "tcmalloc": tcmalloc}
     lines, ratios, good = report(args.case, rounds, settings, machine)

@@ -3,10 +3,10 @@
 import json
 import statistics
 
-from cases import LOGP_TOLERANCE, LOSS_TOLERANCE, MUST_AGREE, TITLES, flops, is_ours, passes_of
+from cases import LOGP_TOLERANCE, LOSS_TOLERANCE, MUST_AGREE, TITLES, flops, is_ours, kinds_of, passes_of
 
 
-def figures_of(run, settings, sizes, shape, products):
+def figures_of(name, run, settings, sizes, shape, products):
     """Speeds of one run. `products`: GFLOP/s of matrix products in the minute of the run, or None."""
     figures = {"products": products}
     task = settings["task"]
@@ -35,12 +35,18 @@ def figures_of(run, settings, sizes, shape, products):
         figures["pairs_per_s_in_steps"] = len(rows) / steps
         figures["pairs_per_s_no_reference"] = None
         figures["share_no_reference"] = None
+        figures["share_as_run"] = None
         if reference is not None:
             alone = steps - sum(reference[1:])
             figures["pairs_per_s_no_reference"] = len(rows) / alone
             figures["share_no_reference"] = share_of(
                 flops(shape, worked, scored, passes_of(task, reference=False)), alone, products
             )
+            if products:
+                forward, backward = (products[kind] for kind in kinds_of(name))
+                one = flops(shape, worked, scored, 1) / 1e9
+                least = one / forward + (passes_of(task, reference=False) - 1) * one / backward
+                figures["share_as_run"] = least / alone
     return figures | {
         "useful_tokens_per_s": tokens / seconds,
         "needed_gflop": needed / 1e9,
@@ -101,6 +107,7 @@ def columns_of(task):
         ("pairs/s without the reference", get("pairs_per_s_no_reference"), 3, False),
         ("pairs/s with its pass of one epoch", get("pairs_per_s"), 3, False),
         ("% of f32 products without the reference", share("share_no_reference", "f32"), 0, True),
+        ("% of the products that it runs", get("share_as_run"), 0, True),
         *tail[:4],
         ("to first step, s", get("before_first_step"), 1, False),
         *tail[4:],
