@@ -376,7 +376,7 @@ int convert(Arguments arguments) {
   }
   check_output(to.output, {}, line.positionals(), "converted rows");
   Terminal terminal(line.log());
-  LineWriter out(to.output);
+  LineWriter out(to.output, /*prompt=*/false);
   const auto write = [&](const PreferenceGroup& group) { write_rows(group, options.tag, out); };
   warn_of(for_each_group(line.positionals(), options, terminal, write), terminal);
   out.finish();

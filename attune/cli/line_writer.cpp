@@ -10,7 +10,8 @@ namespace attune::cli {
 
 namespace fs = std::filesystem;
 
-LineWriter::LineWriter(const std::string& path) : name_(path.empty() ? "stdout" : path) {
+LineWriter::LineWriter(const std::string& path, bool prompt)
+    : name_(path.empty() ? "stdout" : path), prompt_(prompt) {
   if (path.empty()) {
     stream_ = {stdout, [](std::FILE*) { return 0; }};
   } else if (fs::exists(path) && !fs::is_regular_file(path)) {  // a pipe, a device
@@ -27,14 +28,16 @@ void LineWriter::write(const std::string& line) {
     return;
   }
   const bool good = std::fwrite(line.data(), 1, line.size(), stream_.get()) == line.size() &&
-                    std::fflush(stream_.get()) == 0;
+                    (!prompt_ || std::fflush(stream_.get()) == 0);
   check(good, "{}: writing failed: {}", name_, std::strerror(errno));
 }
 
 void LineWriter::finish() {
   if (file_) {
     file_->commit();
+    return;
   }
+  check(std::fflush(stream_.get()) == 0, "{}: writing failed: {}", name_, std::strerror(errno));
 }
 
 namespace {

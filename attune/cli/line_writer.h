@@ -15,14 +15,16 @@ namespace attune::cli {
 /// A stream, line by line, or a file that is there when it is finished.
 class LineWriter {
  public:
-  /// @param path  Empty: stdout. A pipe or a device is written as a stream.
-  explicit LineWriter(const std::string& path);
+  /// @param path    Empty: stdout. A pipe or a device is written as a stream.
+  /// @param prompt  Whether a stream gets each line at once.
+  explicit LineWriter(const std::string& path, bool prompt = true);
   /// @throws Error if it cannot be written.
   void write(const std::string& line);
   void finish();
 
  private:
   std::string name_;
+  bool prompt_;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> stream_{nullptr, &std::fclose};
   std::optional<AtomicFile> file_;
 };

@@ -93,8 +93,8 @@ void warn_of(const train::RunPlan& plan, Terminal& terminal) {
     return;
   }
   terminal.warn(
-      "what takes less: batch.tokens and data.max_tokens lower, model.precision: bf16 with an "
-      "adapter");
+      "what takes less: batch.tokens or data.max_tokens lower, train.checkpointing: true, "
+      "model.precision: bf16 with an adapter");
 }
 
 }  // namespace

@@ -55,8 +55,22 @@ bool is_table(const fs::path& path, std::string_view line) {
   if (plain.extension() == ".csv" || plain.extension() == ".tsv") {
     return true;
   }
-  return line.find_first_of("{[") == line.npos && line.find_first_of(",\t;") != line.npos &&
+  return line.find_first_of("{[:") == line.npos && line.find_first_of(",\t;") != line.npos &&
          (line.find("chosen") != line.npos || line.find("prompt") != line.npos);
+}
+
+// What turns it into JSON lines.
+std::string table_command(const std::string& path, std::string_view line) {
+  const bool packed = path.ends_with(".gz");
+  const std::string_view delimiter = line.find('\t') != line.npos  ? ", delimiter=\"\\t\""
+                                     : line.find(',') != line.npos ? ""
+                                                                   : ", delimiter=\";\"";
+  return fmt::format(
+      "{}python3 -c 'import csv, json, sys; [print(json.dumps(row)) for row in "
+      "csv.DictReader(sys.stdin{})]'{} > rows.jsonl",
+      packed ? fmt::format("gzip -dc {} | ", path) : "",
+      delimiter,
+      packed ? "" : fmt::format(" < {}", path));
 }
 
 void check_file(const fs::path& path) {
@@ -100,12 +114,12 @@ const Format& detect(const fs::path& path) {
   }
   check(at != std::string_view::npos, "{}: the file holds nothing but white space", path.string());
   const bool json = piece[at] == '{' || piece[at] == '[';
-  check(json || !is_table(path, piece.substr(at, piece.find_first_of("\r\n", at) - at)),
+  const std::string_view line = piece.substr(at, piece.find_first_of("\r\n", at) - at);
+  check(json || !is_table(path, line),
         "{}: this is a table of separated values; attune reads JSONL and JSON arrays. Python turns "
-        "one into the other: python3 -c 'import csv, json, sys; [print(json.dumps(row)) for row in "
-        "csv.DictReader(sys.stdin)]' < {} > rows.jsonl",
+        "one into the other: {}",
         path.string(),
-        path.filename().string());
+        table_command(path.string(), line));
   return *std::find_if(kFormats.begin(), kFormats.end(), [&](const Format& format) {
     return format.first == 0 || format.first == piece[at];
   });

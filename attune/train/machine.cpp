@@ -27,16 +27,32 @@ int64_t number_after(const char* file, const std::string& key) {
   return 0;
 }
 
-int64_t group_limit_bytes() {
-  for (const char* file :
-       {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+// The first number of the first of the files that is there, or `otherwise`.
+int64_t first_number(std::initializer_list<const char*> files, int64_t otherwise) {
+  for (const char* file : files) {
     std::ifstream in(file);
-    int64_t limit = 0;
-    if (in >> limit && limit > 0) {
-      return limit;
+    int64_t number = 0;
+    if (in >> number && number > 0) {
+      return number;
     }
   }
-  return INT64_MAX;
+  return otherwise;
+}
+
+int64_t group_limit_bytes() {
+  return first_number({"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"},
+                      INT64_MAX);
+}
+
+// What the control group may still take: files that were read may go.
+int64_t group_free_bytes() {
+  const int64_t limit = group_limit_bytes();
+  const int64_t used = first_number(
+      {"/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}, 0);
+  const int64_t files =
+      std::max(number_after("/sys/fs/cgroup/memory.stat", "inactive_file"),
+               number_after("/sys/fs/cgroup/memory/memory.stat", "total_inactive_file"));
+  return limit == INT64_MAX ? limit : std::max<int64_t>(0, limit - used + files);
 }
 
 std::string cpu_name() {
@@ -65,7 +81,7 @@ Machine this_machine() {
           .cores = usable_cores(),
           .memory_bytes = std::min(total, group_limit_bytes()),
           .available_bytes =
-              std::min(number_after("/proc/meminfo", "MemAvailable:") * 1024, group_limit_bytes()),
+              std::min(number_after("/proc/meminfo", "MemAvailable:") * 1024, group_free_bytes()),
           .torch = TORCH_VERSION,
           .instructions = at::get_cpu_capability()};
 }

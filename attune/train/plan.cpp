@@ -142,7 +142,12 @@ Budget choose_budget(const model::DecoderShape& shape,
                      PlanInput input,
                      std::optional<int64_t> tokens,
                      std::optional<bool> recompute,
-                     int64_t free_bytes) {
+                     const Limits& limits) {
+  const auto parts_of = [&](int64_t size) {
+    input.tokens = std::max(limits.largest_group, std::min(size, limits.most_tokens));
+    input.scored = input.tokens;
+    return memory_plan(shape, input);
+  };
   // On tiles small batches cost little: 512 tokens take a twentieth more time than 1024.
   std::vector<int64_t> sizes{2048, 1024, 512, 256};
   if (input.products.tiles) {
@@ -151,27 +156,21 @@ Budget choose_budget(const model::DecoderShape& shape,
   if (input.products.tiles && input.full) {
     sizes = {512, 384, 256};
   }
-  if (tokens) {
-    sizes = {*tokens};
+  input.recompute = recompute.value_or(false);
+  const auto fits = [&](int64_t size) {
+    const std::vector<MemoryPart> parts = parts_of(size);
+    const bool modest =
+        !input.products.tiles ||
+        bytes_of(parts, "activations") <= std::max(bytes_of(parts, "weights"), int64_t{512} << 20);
+    return modest && total_bytes(parts) <= limits.memory_bytes / 10 * 6;
+  };
+  const auto found = std::ranges::find_if(sizes, fits);
+  Budget budget{.tokens = tokens.value_or(found == sizes.end() ? sizes.back() : *found),
+                .recompute = input.recompute};
+  if (!recompute) {
+    budget.recompute = total_bytes(parts_of(budget.tokens)) > limits.free_bytes / 5 * 4;
   }
-  const int64_t most = input.tokens;
-  const std::vector<bool> ways =
-      recompute ? std::vector<bool>{*recompute} : std::vector<bool>{false, true};
-  for (const bool again : ways) {
-    for (const int64_t size : sizes) {
-      input.tokens = std::min(size, most);
-      input.scored = input.tokens;
-      input.recompute = again;
-      const std::vector<MemoryPart> parts = memory_plan(shape, input);
-      const bool modest = tokens.has_value() || !input.products.tiles ||
-                          bytes_of(parts, "activations") <=
-                              std::max(bytes_of(parts, "weights"), int64_t{512} << 20);
-      if (modest && total_bytes(parts) <= free_bytes / 5 * 4) {
-        return {size, again};
-      }
-    }
-  }
-  return {sizes.back(), ways.back()};
+  return budget;
 }
 
 }  // namespace attune::train

@@ -80,18 +80,27 @@ struct Budget {
   bool recompute = false;  ///< Each layer runs again in the backward pass.
 };
 
+/// What a budget must fit, in bytes and packed tokens.
+struct Limits {
+  int64_t memory_bytes = 0;   ///< The machine's.
+  int64_t free_bytes = 0;     ///< What is left of it now.
+  int64_t largest_group = 0;  ///< Stands alone if it is larger than the budget.
+  int64_t most_tokens = 0;    ///< That one step brings.
+};
+
 /// What is not asked for. Of the tokens that is 1024, from where on products do not get faster
 /// (2048 where the trunk runs on the tape, 512 where every weight is trained on tiles, whose
 /// gradients are summed where they stand), or the next smaller size, never below 256, whose plan
-/// fits into four fifths of `free_bytes` and, but on the tape, whose activations take no more than
-/// the weights do, or half a gibibyte. Layers are recomputed only where nothing else fits; where
-/// that does not either, the smallest is returned.
+/// fits into 60 % of the machine's memory and, but on the tape, whose activations take no more than
+/// the weights do, or half a gibibyte. What else the machine does has no part in it, since the
+/// numbers of a run depend on it. On recomputing they do not: layers run again where the plan would
+/// take more than four fifths of what is free.
 ///
-/// @param input  All but scored rows and recompute; `tokens` is what no micro-batch will exceed.
+/// @param input  All but tokens, scored rows and recompute.
 Budget choose_budget(const model::DecoderShape& shape,
                      PlanInput input,
                      std::optional<int64_t> tokens,
                      std::optional<bool> recompute,
-                     int64_t free_bytes);
+                     const Limits& limits);
 
 }  // namespace attune::train

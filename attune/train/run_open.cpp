@@ -179,14 +179,19 @@ void Run::choose_kernel() {
 void Run::choose_budget() {
   plan_ = plan_input(options_, source_.shape);
   plan_.products = tensor::products_of(progress_.gemm);
-  plan_.tokens = most_tokens();
   // A resumed run keeps its budget, or its bits would differ; recomputing changes none.
   std::optional<int64_t> tokens = options_.batch.tokens;
   if (!tokens && resumed_from_) {
     tokens = progress_.batch_tokens;
   }
-  const Budget budget = train::choose_budget(
-      source_.shape, plan_, tokens, options_.train.checkpointing, machine_.available_bytes);
+  const Budget budget = train::choose_budget(source_.shape,
+                                             plan_,
+                                             tokens,
+                                             options_.train.checkpointing,
+                                             {.memory_bytes = machine_.memory_bytes,
+                                              .free_bytes = machine_.available_bytes,
+                                              .largest_group = largest_group(),
+                                              .most_tokens = most_tokens()});
   progress_.batch_tokens = budget.tokens;
   plan_.recompute = budget.recompute;
 }

@@ -126,9 +126,13 @@ RunPlan plan_run(const RunOptions& options, Watcher& watcher) {
   const tensor::Products products = tensor::choose_products(gemm, run.model.precision);
   input.products = products;
   const int64_t whole = std::numeric_limits<int64_t>::max();
-  input.tokens = training_load(data, sampler, plan.steps, whole).largest_tokens;
-  const Budget budget = choose_budget(
-      s, input, run.batch.tokens, run.train.checkpointing, plan.machine.available_bytes);
+  Limits limits{.memory_bytes = plan.machine.memory_bytes,
+                .free_bytes = plan.machine.available_bytes,
+                .most_tokens = training_load(data, sampler, plan.steps, whole).largest_tokens};
+  for (const int64_t group : data.train) {
+    limits.largest_group = std::max(limits.largest_group, data.cache.num_tokens(group));
+  }
+  const Budget budget = choose_budget(s, input, run.batch.tokens, run.train.checkpointing, limits);
   plan.batch_tokens = budget.tokens;
   plan.recompute = input.recompute = budget.recompute;
   const Load load = training_load(data, sampler, plan.steps, plan.batch_tokens);

@@ -43,7 +43,7 @@ def figures_of(name, run, settings, sizes, shape, products):
                 flops(shape, worked, scored, passes_of(task, reference=False)), alone, products
             )
             if products:
-                forward, backward = (products[kind] for kind in kinds_of(name))
+                forward, backward = (products[kind] for kind in kinds_of(name, products))
                 one = flops(shape, worked, scored, 1) / 1e9
                 least = one / forward + (passes_of(task, reference=False) - 1) * one / backward
                 figures["share_as_run"] = least / alone

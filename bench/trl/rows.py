@@ -173,4 +173,4 @@ def sorted_order(sizes, batch):
     order = sorted(range(batch, len(sizes)), key=lambda i: sizes[i]["longest"])
     batches = [order[i : i + batch] for i in range(0, len(order), batch)]
     random.Random(1).shuffle(batches)
-    return [i for part in [range(batch)] + batches for i in part]
+    return [i for part in [range(min(batch, len(sizes)))] + batches for i in part]

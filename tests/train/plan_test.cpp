@@ -23,65 +23,79 @@ model::DecoderShape shape() {
   return s;
 }
 
-PlanInput lora(int64_t most_tokens) {
+PlanInput lora() {
   PlanInput input;
   input.trained = 460'800;
   input.products.tiles = true;
   input.products.narrow = tensor::Narrow::kBackward;
-  input.tokens = most_tokens;
   return input;
 }
 
 int64_t planned(PlanInput input, const Budget& budget) {
-  input.tokens = std::min(input.tokens, budget.tokens);
+  input.tokens = budget.tokens;
   input.scored = input.tokens;
   input.recompute = budget.recompute;
   return total_bytes(memory_plan(shape(), input));
 }
 
+Limits limits(int64_t memory_mib, int64_t free_mib) {
+  return {.memory_bytes = memory_mib * kMiB,
+          .free_bytes = free_mib * kMiB,
+          .largest_group = 211,
+          .most_tokens = 8191};
+}
+
 TEST(ChooseBudget, OnARoomyMachineTakesTheLargestModestSizeAndNeverRecomputes) {
-  const Budget budget = choose_budget(shape(), lora(4096), {}, {}, 64'000 * kMiB);
+  const Budget budget = choose_budget(shape(), lora(), {}, {}, limits(64'000, 60'000));
   EXPECT_EQ(budget.tokens, 1024);
   EXPECT_FALSE(budget.recompute);
-  PlanInput full = lora(4096);
+  PlanInput full = lora();
   full.full = true;
-  EXPECT_EQ(choose_budget(shape(), full, {}, {}, 64'000 * kMiB).tokens, 512);
+  EXPECT_EQ(choose_budget(shape(), full, {}, {}, limits(64'000, 60'000)).tokens, 512);
 }
 
-TEST(ChooseBudget, WithLessFreeMemoryTakesLessAndAtLastRecomputes) {
+TEST(ChooseBudget, ASmallerMachineTakesLessAtOnce) {
   int64_t before = 1 << 20;
-  bool recomputed = false;
-  for (const int64_t free : {1600, 1100, 1000, 950, 900}) {
-    const Budget budget = choose_budget(shape(), lora(4096), {}, {}, free * kMiB);
-    EXPECT_LE(planned(lora(4096), budget), free * kMiB / 5 * 4) << free << " MiB";
-    EXPECT_TRUE(budget.tokens <= before || (budget.recompute && !recomputed)) << free << " MiB";
-    EXPECT_GE(budget.recompute, recomputed) << free << " MiB";
+  for (const int64_t memory : {1900, 1650, 1500, 1400}) {
+    const Budget budget = choose_budget(shape(), lora(), {}, {}, limits(memory, 60'000));
+    EXPECT_LE(planned(lora(), budget), memory * kMiB / 10 * 6) << memory << " MiB";
+    EXPECT_LE(budget.tokens, before) << memory << " MiB";
     before = budget.tokens;
-    recomputed = budget.recompute;
   }
-  EXPECT_TRUE(recomputed);
+  EXPECT_LT(before, 768);
+  EXPECT_EQ(choose_budget(shape(), lora(), {}, {}, limits(500, 60'000)).tokens, 256);
 }
 
-TEST(ChooseBudget, WhereNothingFitsTakesTheLeast) {
-  const Budget budget = choose_budget(shape(), lora(4096), {}, {}, 300 * kMiB);
-  EXPECT_EQ(budget.tokens, 256);
-  EXPECT_TRUE(budget.recompute);
+TEST(ChooseBudget, WhatElseTheMachineDoesDecidesOnRecomputingAlone) {
+  const int64_t needed = planned(lora(), {.tokens = 1024}) / kMiB;
+  const Budget roomy = choose_budget(shape(), lora(), {}, {}, limits(64'000, needed * 5 / 4 + 9));
+  const Budget tight = choose_budget(shape(), lora(), {}, {}, limits(64'000, needed * 5 / 4 - 9));
+  EXPECT_EQ(roomy.tokens, 1024);
+  EXPECT_EQ(tight.tokens, 1024);
+  EXPECT_FALSE(roomy.recompute);
+  EXPECT_TRUE(tight.recompute);
 }
 
 TEST(ChooseBudget, KeepsWhatIsAskedFor) {
-  const Budget tokens = choose_budget(shape(), lora(4096), 333, {}, 300 * kMiB);
+  const Budget tokens = choose_budget(shape(), lora(), 333, {}, limits(300, 300));
   EXPECT_EQ(tokens.tokens, 333);
   EXPECT_TRUE(tokens.recompute);
-  const Budget both = choose_budget(shape(), lora(4096), 333, false, 300 * kMiB);
+  const Budget both = choose_budget(shape(), lora(), 333, false, limits(300, 300));
   EXPECT_EQ(both.tokens, 333);
   EXPECT_FALSE(both.recompute);
-  EXPECT_TRUE(choose_budget(shape(), lora(4096), {}, true, 64'000 * kMiB).recompute);
+  EXPECT_TRUE(choose_budget(shape(), lora(), {}, true, limits(64'000, 60'000)).recompute);
 }
 
-TEST(ChooseBudget, CountsNoMoreTokensThanAStepHas) {
-  const int64_t free = planned(lora(300), {.tokens = 300}) / 4 * 5 + kMiB;
-  EXPECT_EQ(choose_budget(shape(), lora(300), 4096, {}, free).recompute, false);
-  EXPECT_EQ(choose_budget(shape(), lora(4096), 4096, {}, free).recompute, true);
+TEST(ChooseBudget, CountsNoMoreTokensThanAStepHasAndNoFewerThanAGroup) {
+  const int64_t free = planned(lora(), {.tokens = 300}) / kMiB * 5 / 4 + 9;
+  Limits short_steps = limits(64'000, free);
+  short_steps.most_tokens = 300;
+  EXPECT_FALSE(choose_budget(shape(), lora(), 4096, {}, short_steps).recompute);
+  EXPECT_TRUE(choose_budget(shape(), lora(), 4096, {}, limits(64'000, free)).recompute);
+  Limits long_group = limits(64'000, free);
+  long_group.largest_group = 4001;
+  EXPECT_FALSE(choose_budget(shape(), lora(), 256, {}, limits(64'000, free)).recompute);
+  EXPECT_TRUE(choose_budget(shape(), lora(), 256, {}, long_group).recompute);
 }
 
 }  // namespace
