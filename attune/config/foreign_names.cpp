@@ -51,7 +51,7 @@ std::string here_it_is(std::string_view name) {
 std::string option_hint(std::string_view name,
                         std::string_view path,
                         std::span<const std::string_view> names) {
-  const std::string ours = did_you_mean(name, names);
+  std::string ours = did_you_mean(name, names);
   if (!ours.empty()) {
     return ours;
   }
