@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""`attune plan` says the peak memory of a run within 10 %, before anything is loaded.
+"""`attune plan` says the peak memory of a run within 10 %, before anything is loaded; within 15 % where layers run as
+LibTorch's operators, which a busy machine may measure to be the faster way.
 
 usage: plan_test.py --programs=BUILD_DIR --source=REPOSITORY [--table]
 
@@ -14,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-TOLERANCE = 0.10
+TOLERANCE = {True: 0.10, False: 0.15}  # by hand, on the tape
 SKIPPED = 77
 
 RUN = """
@@ -98,14 +99,15 @@ def main():
             said, text = planned([attune, "plan", str(run)], folder)
             peak = peak_of([attune, "train", str(run)], folder)
             off = said / peak - 1
+            by_hand = ", tiles" in text
             print(f"{name:16} planned {said / 1e9:5.2f} GB, measured {peak / 1e9:5.2f} GB "
-                  f"({off:+.1%})", flush=True)
+                  f"({off:+.1%}{'' if by_hand else ', on the tape'})", flush=True)
             if arguments.table:
                 print(text)
-            if abs(off) > TOLERANCE:
+            if abs(off) > TOLERANCE[by_hand]:
                 wrong.append(name)
     if wrong:
-        fail(f"more than {TOLERANCE:.0%} off: {', '.join(wrong)}")
+        fail(f"too far off: {', '.join(wrong)}")
 
 
 main()
