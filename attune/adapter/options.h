@@ -10,9 +10,11 @@
 
 namespace attune::adapter {
 
-/// What `targets` may name: the linear layers that every family has, or all of them.
-inline constexpr std::array<std::string_view, 8> kTargets = {
-    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "all-linear"};
+/// The linear layers that every family has, in the order of model::Projection.
+inline constexpr std::array<std::string_view, 7> kLayers = {
+    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+/// What `targets` says in place of all their names.
+inline constexpr std::string_view kAllLinear = "all-linear";
 
 /// The `adapter` section: which parameters are trained.
 struct AdapterOptions {

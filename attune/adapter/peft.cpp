@@ -26,7 +26,6 @@ using nlohmann::json;
 constexpr const char* kConfigFile = "adapter_config.json";
 constexpr const char* kWeightsFile = "adapter_model.safetensors";
 constexpr std::string_view kPrefix = "base_model.model.";
-constexpr std::string_view kAllLinear = "all-linear";
 
 std::string last_component(const std::string& path) {
   return path.substr(path.rfind('.') + 1);

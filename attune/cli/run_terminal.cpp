@@ -83,8 +83,9 @@ void RunTerminal::started(const train::RunStart& start) {
                    size_text(m.available_bytes)));
   if (start.planned_bytes > m.available_bytes) {
     warn(
-        "the plan is larger than the free memory; lower batch.tokens or data.max_tokens, or leave "
-        "train.checkpointing at auto");
+        fmt::format("the plan is larger than the free memory; lower batch.tokens or "
+                    "data.max_tokens{}",
+                    start.recompute ? "" : ", or set train.checkpointing: true"));
   }
   for (const config::Difference& d : start.options) {
     note(fmt::format("option     {}: {}   (default {})", d.key, d.after, d.before));

@@ -273,13 +273,13 @@ inline void check_run(RunOptions run) {
           at);
     // An adapter that is there may name its layers by a pattern.
     for (const std::string& target : run.adapter.targets) {
-      check(!run.adapter.path.empty() ||
-                std::ranges::find(adapter::kTargets, target) != adapter::kTargets.end(),
+      check(!run.adapter.path.empty() || target == adapter::kAllLinear ||
+                std::ranges::find(adapter::kLayers, target) != adapter::kLayers.end(),
             "{}: adapter.targets: no layer is called \"{}\".{} Layers: {}",
             at,
             target,
-            did_you_mean(target, adapter::kTargets),
-            fmt::join(adapter::kTargets, ", "));
+            did_you_mean(target, adapter::kLayers),
+            fmt::join(adapter::kLayers, ", "));
     }
   }
 

@@ -242,15 +242,14 @@ PlanInput plan_input(const RunOptions& run, const model::DecoderShape& shape) {
   input.reference_bytes = others * all_weights(shape) * (moves ? kMovedBytes : input.weight_bytes);
   const objective::Needs needs = objective::Objective(run.objective).needs();
   input.head_tiles = needs.divergence ? 3 : 0;
-  static const std::vector<std::string> kAll{
-      "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
   const auto& named = run.adapter.targets;
-  const bool all = input.full || std::find(named.begin(), named.end(), "all-linear") != named.end();
+  const bool all = input.full || std::ranges::find(named, adapter::kAllLinear) != named.end();
   std::set<char> inputs;  // q, k and v read one row; gate and up read one
   input.dropout = !input.full && run.adapter.dropout > 0;
-  for (const std::string& target : all ? kAll : named) {
+  const std::vector<std::string> every(adapter::kLayers.begin(), adapter::kLayers.end());
+  for (const std::string& target : all ? every : named) {
     const auto [in, out] = widths(shape, target);
-    const auto place = std::find(kAll.begin(), kAll.end(), target) - kAll.begin();
+    const auto place = std::ranges::find(adapter::kLayers, target) - adapter::kLayers.begin();
     if (!input.full && place < model::kProjections) {
       input.ranks[static_cast<size_t>(place)] = run.adapter.rank;
     }
