@@ -130,18 +130,21 @@ TEST_P(SteadyMemory, AWarmStepAsksTheSystemForNothing) {
   }
   const Asked before;
   const int64_t reused = tensor::block_cache_state().reused;
-  for (int i = 0; i < 2; ++i) {
-    round(0);
-    round(3);
+  constexpr int kRounds = 8;
+  int quiet = 0;  // rounds of three steps, each of which touches tens of MiB
+  for (int i = 0; i < kRounds; ++i) {
+    const Asked start;
+    round(i % 2 == 0 ? 0 : 3);
+    quiet += Asked().pages - start.pages < 4 ? 1 : 0;
   }
   const Asked again;
   round(5);
   EXPECT_EQ(Asked().blocks, before.blocks);
-  // 12 steps touch tens of MiB each. Which thread comes first moves small things in the heap, and a
-  // page may come back after the system had taken it.
+  // Which thread comes first decides where small things lie, so that the heap still grows by a few
+  // pages in a rare round. What a step asks for anew shows in every one.
   EXPECT_LT(again.heap, before.heap + (size_t{1} << 20));
-  EXPECT_LT(again.pages - before.pages, 64);
-  EXPECT_GT(tensor::block_cache_state().reused, reused + 12);
+  EXPECT_GE(quiet, kRounds - 3);
+  EXPECT_GT(tensor::block_cache_state().reused, reused + 24);
 }
 
 }  // namespace
