@@ -4,11 +4,11 @@
 #include <cmath>
 
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 
 #include "attune/core/error.h"
 #include "attune/core/random.h"
+#include "attune/tensor/parallel.h"
 
 namespace attune::adapter {
 namespace {
@@ -40,7 +40,7 @@ void drop_rows(
     return;
   }
   const auto scale = static_cast<T>(65536.0 / (65536.0 - threshold));
-  at::parallel_for(0, N, 16, [&](int64_t begin, int64_t end) {
+  tensor::share_out(N, 16, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       const uint64_t row_key = mix64(key ^ mix64(static_cast<uint64_t>(row_keys[n])));
       drop_row(x + n * I, I, row_key, threshold, scale);

@@ -29,10 +29,14 @@ void become_engine(Arguments arguments) {
   }
   argv.push_back(nullptr);
   std::fflush(stdout);
-  // Threads that wait for each other by spinning take the cores from whatever else runs: on a busy
-  // machine that halves the speed, on an idle one sleeping costs next to nothing. It has to be said
-  // before the OpenMP library is loaded; what the user has set stays.
-  ::setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
+  // Threads that wait for each other by spinning for long take the cores from whatever else runs,
+  // which more than halves the speed on a busy machine; those that sleep at once are woken too late
+  // some thousand times a second, a tenth of the speed on an idle one. So they spin as long as a
+  // tile takes and sleep then. It has to be said before the OpenMP library is loaded; what the user
+  // has set stays.
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
+    ::setenv("GOMP_SPINCOUNT", "2500", /*overwrite=*/0);
+  }
   hold_stop_signals();  // the engine takes a moment until it can answer
   for (const std::filesystem::path& place : places) {
     execv(place.c_str(), argv.data());

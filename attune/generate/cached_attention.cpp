@@ -4,7 +4,6 @@
 #include <numeric>
 #include <utility>
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 #include "attune/core/error.h"
@@ -164,7 +163,7 @@ at::Tensor CachedAttention::attend_many(const at::Tensor& q_NHE,
   const at::Tensor out_THE = at::empty(q_THE.sizes(), at::kFloat);
   const at::Tensor lse_TH = at::empty({T, shape_.heads}, at::kFloat);
   nn::attend_tree<float>(in,
-                         nn::plan_attention(tree, in.G, at::get_num_threads(), queries),
+                         nn::plan_attention(tree, in.G, queries),
                          {.out = out_THE.data_ptr<float>(), .lse = lse_TH.data_ptr<float>()});
   return out_THE.narrow(0, before, T - before);
 }

@@ -17,6 +17,7 @@
 #include "attune/model/checkpoint.h"
 #include "attune/model/inference.h"
 #include "attune/tensor/kernel_memory.h"
+#include "attune/tensor/parallel.h"
 #include "attune/text/stream_decoder.h"
 
 namespace attune::generate {
@@ -273,7 +274,7 @@ void Work::step(const Writers& rows, model::InferenceRows kind, const OnText& on
   // A padded embedding has rows beyond the vocabulary; they are no tokens.
   const size_t known = std::min(V, static_cast<size_t>(model_.tokenizer().vocab_size()));
   std::vector<int32_t> ids(rows.size());
-  at::parallel_for(0, static_cast<int64_t>(rows.size()), 1, [&](int64_t begin, int64_t end) {
+  tensor::share_out(static_cast<int64_t>(rows.size()), 1, [&](int64_t begin, int64_t end) {
     for (auto r = static_cast<size_t>(begin); r < static_cast<size_t>(end); ++r) {
       ids[r] = choose(std::span(logits + r * V, known), options_, writers_[rows[r]].random);
     }

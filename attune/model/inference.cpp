@@ -4,13 +4,13 @@
 #include <span>
 #include <vector>
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 
 #include "attune/core/error.h"
 #include "attune/nn/kernels.h"
+#include "attune/tensor/parallel.h"
 #include "attune/tensor/thin.h"
 #include "attune/tensor/tiles.h"
 
@@ -115,7 +115,7 @@ void Pass::layer(int64_t index, const nn::RotaryAngles& angles, Attention& atten
           std::array{Target{&weights.gate_proj, gate_NF_}, Target{&weights.up_proj, up_NF_}});
   float* const gate = data(gate_NF_);
   const float* const up = data(up_NF_);
-  at::parallel_for(0, gate_NF_.numel(), kNumbersPerTask, [&](int64_t begin, int64_t end) {
+  tensor::share_out(gate_NF_.numel(), kNumbersPerTask, [&](int64_t begin, int64_t end) {
     nn::swiglu(gate + begin, up + begin, end - begin, gate + begin);
   });
   project(gate_NF_, std::array{Target{&weights.down_proj, x_ND_, /*add=*/true}});
@@ -127,7 +127,7 @@ void Pass::norm(const at::Tensor& x_ND, const at::Tensor& weight_D, const at::Te
   const float* const w = weight_D.const_data_ptr<float>();
   float* const y = data(y_ND);
   float* const rstd = data(rstd_);
-  at::parallel_for(0, N_, 1 + 4 * kNumbersPerTask / D, [&](int64_t begin, int64_t end) {
+  tensor::share_out(N_, 1 + 4 * kNumbersPerTask / D, [&](int64_t begin, int64_t end) {
     nn::rms_norm_rows(
         x + begin * D, w, shape_.norm_eps, end - begin, D, y + begin * D, rstd + begin);
   });
@@ -148,7 +148,7 @@ void Pass::rotate(const at::Tensor& x, const nn::RotaryAngles& angles, int64_t c
   const float* const cos = angles.cos_NE.const_data_ptr<float>();
   const float* const sin = angles.sin_NE.const_data_ptr<float>();
   float* const numbers = data(x);
-  at::parallel_for(0, N_, 1 + 4 * kNumbersPerTask / (count * E), [&](int64_t begin, int64_t end) {
+  tensor::share_out(N_, 1 + 4 * kNumbersPerTask / (count * E), [&](int64_t begin, int64_t end) {
     nn::rotate_rows(numbers + begin * count * E,
                     cos + begin * (E / 2),
                     sin + begin * (E / 2),

@@ -4,7 +4,6 @@
 #include <type_traits>
 #include <utility>
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/index_add.h>
@@ -14,6 +13,7 @@
 #include "attune/nn/attention_kernel.h"
 #include "attune/nn/kernels.h"
 #include "attune/tensor/narrow.h"
+#include "attune/tensor/parallel.h"
 
 namespace attune::model {
 namespace {
@@ -46,7 +46,7 @@ template <class T, class K>
 void norm_weight_slope(
     const at::Tensor& weight, const T* g, const K* x, const T* rstd, int64_t rows, int64_t D) {
   std::vector<T> slope(static_cast<size_t>(D), T(0));
-  at::parallel_for(0, D, kColumnsPerTask, [&](int64_t begin, int64_t end) {
+  tensor::share_out(D, kColumnsPerTask, [&](int64_t begin, int64_t end) {
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t d = begin; d < end; ++d) {
         slope[static_cast<size_t>(d)] += g[r * D + d] * number<T>(x[r * D + d]) * rstd[r];
@@ -95,7 +95,7 @@ void TrunkPass<T, K>::backward_last_norm(const at::Tensor& slope_UD) {
   const int64_t D = shape_.width;
   const T* const g = slope_UD.const_data_ptr<T>();
   const at::Tensor w_D = in_type<T>(model_.norm());
-  at::parallel_for(0, U_, kRowsPerTask, [&](int64_t begin, int64_t end) {
+  tensor::share_out(U_, kRowsPerTask, [&](int64_t begin, int64_t end) {
     nn::rms_norm_backward_rows(g + begin * D,
                                memory_.last_UD + begin * D,
                                w_D.const_data_ptr<T>(),
@@ -114,7 +114,7 @@ void TrunkPass<T, K>::backward_feed_forward(int64_t index, int64_t rows, Kept& k
   const int64_t D = shape_.width;
   const int64_t F = shape_.feed_forward;
   if (trained(index, kDown)) {
-    at::parallel_for(0, rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
+    tensor::share_out(rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
       std::vector<T> room(static_cast<size_t>(2 * F));
       for (int64_t r = begin; r < end; ++r) {
         const T* const gate = kept_numbers(kept.gate + r * F, F, room.data());
@@ -275,7 +275,7 @@ void TrunkPass<T, K>::backward_head_norm(
     norm_weight_slope(weight_E, g, raw, rstd, N_ * heads, E);
   }
   const at::Tensor w_E = in_type<T>(weight_E);
-  at::parallel_for(0, N_ * heads, kRowsPerTask, [&](int64_t begin, int64_t end) {
+  tensor::share_out(N_ * heads, kRowsPerTask, [&](int64_t begin, int64_t end) {
     nn::rms_norm_backward_rows(g + begin * E,
                                raw + begin * E,
                                w_E.const_data_ptr<T>(),
@@ -298,7 +298,7 @@ void TrunkPass<T, K>::backward_projections(int64_t index, Kept& kept) {
   T* const dv = dk + N_ * key;
   const T* const cos = angles_.cos_NE.const_data_ptr<T>();
   const T* const sin = angles_.sin_NE.const_data_ptr<T>();
-  at::parallel_for(0, N_, kRowsPerTask, [&](int64_t begin, int64_t end) {
+  tensor::share_out(N_, kRowsPerTask, [&](int64_t begin, int64_t end) {
     const T* const c = cos + begin * (E / 2);
     const T* const s = sin + begin * (E / 2);
     nn::rotate_rows(dq + begin * query, c, s, T(-1), end - begin, shape_.heads, E);
@@ -346,7 +346,7 @@ void TrunkPass<T, K>::backward_norm(const at::Tensor& weight_D,
     norm_weight_slope(weight_D, g, x, rstd, rows, D);
   }
   const at::Tensor w_D = in_type<T>(weight_D);
-  at::parallel_for(0, rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
+  tensor::share_out(rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
     std::vector<T> room(static_cast<size_t>(2 * D));
     T* const slope = room.data() + D;
     for (int64_t r = begin; r < end; ++r) {
@@ -369,7 +369,7 @@ void TrunkPass<T, K>::restore_normed(const K* x,
   const int64_t D = shape_.width;
   const at::Tensor w_D = in_type<T>(weight_D);
   const T* const w = w_D.const_data_ptr<T>();
-  at::parallel_for(0, rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
+  tensor::share_out(rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       for (int64_t d = 0; d < D; ++d) {
         work_.normed[r * D + d] = number<T>(x[r * D + d]) * rstd[r] * w[d];

@@ -4,7 +4,6 @@
 #include <type_traits>
 #include <utility>
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 
@@ -13,6 +12,7 @@
 #include "attune/model/trunk_pass.h"
 #include "attune/nn/attention_kernel.h"
 #include "attune/nn/kernels.h"
+#include "attune/tensor/parallel.h"
 
 namespace attune::model {
 namespace {
@@ -66,8 +66,8 @@ at::Tensor TrunkPass<T, K>::forward() {
   memory_ = lay_out<T, K>(placed, shape_, wanted);
   work_ = memory_.work;
   angles_ = nn::rotary_angles(shape_.rotary, input_.positions_N, kType);
-  plan_ = nn::plan_attention(*input_.tree, shape_.kv_heads, at::get_num_threads());
-  last_plan_ = nn::plan_attention(*input_.tree, shape_.kv_heads, at::get_num_threads(), rows_U_);
+  plan_ = nn::plan_attention(*input_.tree, shape_.kv_heads);
+  last_plan_ = nn::plan_attention(*input_.tree, shape_.kv_heads, rows_U_);
   const at::Tensor x_ND =
       at::embedding(model_.embedding().detach(), input_.tokens_N).to(kType).contiguous();
   std::memcpy(work_.x, x_ND.const_data_ptr(), x_ND.nbytes());
@@ -81,7 +81,7 @@ at::Tensor TrunkPass<T, K>::forward() {
   std::copy_n(work_.x, U_ * shape_.width, memory_.last_UD);
   const at::Tensor norm_D = in_type<T>(model_.norm());
   T* const z = z_UD.data_ptr<T>();
-  at::parallel_for(0, U_, kRowsPerTask, [&](int64_t begin, int64_t end) {
+  tensor::share_out(U_, kRowsPerTask, [&](int64_t begin, int64_t end) {
     nn::rms_norm_rows(memory_.last_UD + begin * shape_.width,
                       norm_D.const_data_ptr<T>(),
                       shape_.norm_eps,
@@ -114,7 +114,7 @@ void TrunkPass<T, K>::norm_rows(
   const at::Tensor w_D = in_type<T>(weight_D);
   const T* const w = w_D.const_data_ptr<T>();
   rounded_ = nullptr;
-  at::parallel_for(0, rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
+  tensor::share_out(rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
     const int64_t count = end - begin;
     nn::rms_norm_rows(
         x + begin * D, w, shape_.norm_eps, count, D, work_.normed + begin * D, rstd + begin);
@@ -208,7 +208,7 @@ void TrunkPass<T, K>::project(int64_t index, Kept& kept) {
       continue;
     }
     const at::Tensor norm = in_type<T>(part.norm);
-    at::parallel_for(0, N_, kRowsPerTask, [&](int64_t begin, int64_t end) {
+    tensor::share_out(N_, kRowsPerTask, [&](int64_t begin, int64_t end) {
       const int64_t rows = end - begin;
       if (part.raw != nullptr) {
         nn::rms_norm_rows(part.raw + begin * width,

@@ -5,11 +5,10 @@
 #include <type_traits>
 #include <utility>
 
-#include <ATen/Parallel.h>
-
 #include "attune/core/error.h"
 #include "attune/core/random.h"
 #include "attune/nn/kernels.h"
+#include "attune/tensor/parallel.h"
 
 namespace attune::model {
 namespace {
@@ -153,7 +152,7 @@ tensor::Rows TrunkPass<T, K>::operand(
     if (narrow) {
       uint16_t* const to = work_.narrow + rows * offset;
       constexpr int64_t kNumbersPerTask = 32768;
-      at::parallel_for(0, rows * width, kNumbersPerTask, [&](int64_t begin, int64_t end) {
+      tensor::share_out(rows * width, kNumbersPerTask, [&](int64_t begin, int64_t end) {
         nn::narrow(x + begin, end - begin, to + begin);
       });
       return {.data = to, .dtype = at::kBFloat16, .stride = width};

@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <array>
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 
 #include "attune/adapter/dropout.h"
 #include "attune/core/error.h"
 #include "attune/model/trunk_pass.h"
+#include "attune/tensor/parallel.h"
 #include "attune/tensor/turned_product.h"
 
 namespace attune::model {
@@ -116,7 +116,7 @@ void TrunkPass<T, K>::add_backward(
     std::fill_n(work_.extra, rows * I, T(0));
     extra = true;
   }
-  at::parallel_for(0, rows * I, int64_t{32768}, [&](int64_t begin, int64_t end) {
+  tensor::share_out(rows * I, int64_t{32768}, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       work_.extra[i] += work_.masked[i];
     }

@@ -4,11 +4,10 @@
 #include <cmath>
 #include <type_traits>
 
-#include <ATen/Parallel.h>
-
 #include "attune/nn/attention_panels.h"
 #include "attune/nn/kernels.h"
 #include "attune/tensor/blas.h"
+#include "attune/tensor/parallel.h"
 
 namespace attune::nn {
 namespace {
@@ -162,7 +161,7 @@ namespace {
 template <class T, class Body>
 void each_block(const AttentionInput<T>& in, const AttentionPlan& plan, Body&& body) {
   const int64_t heads = in.H / in.G;
-  at::parallel_for(0, in.G, 1, [&](int64_t begin, int64_t end) {
+  tensor::share_out(in.G, 1, [&](int64_t begin, int64_t end) {
     thread_local AttentionScratch<T> scratch;
     for (const AttentionFamily& family : plan.families) {
       for (const QueryBlock& block : family.blocks) {

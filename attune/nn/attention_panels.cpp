@@ -408,8 +408,8 @@ class Panels {
   Scratch& own_;
 };
 
-// body(panels, block, query heads) for all, each thread its share; done(panels, task) after a
-// task's last.
+// body(panels, block, query heads) for all, each thread the longest task that is left; done(panels,
+// task) after a task's last.
 template <class Body, class Done>
 void each_block(const AttentionInput<float>& in,
                 const AttentionPlan& plan,
@@ -418,20 +418,20 @@ void each_block(const AttentionInput<float>& in,
                 Body&& body,
                 Done&& done) {
   const int64_t heads = in.H / in.G;
-  const auto threads = static_cast<int64_t>(plan.shares.size());
-  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      for (const AttentionTask& task : plan.shares[static_cast<size_t>(t)]) {
-        const AttentionFamily& family = plan.families[task.family];
-        Panels panels(in, family, task.kv_head, backward, narrow);
-        for (const QueryBlock& block : family.blocks) {
-          const int64_t count = block.width <= kFewPanels * kPanel ? heads : 1;
-          for (int64_t h = 0; h < heads; h += count) {
-            body(panels, block, Heads{h, count});
-          }
+  const auto tasks = static_cast<int64_t>(plan.tasks.size());
+  std::atomic<int64_t> next = 0;
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
+    for (int64_t t = next++; t < tasks; t = next++) {
+      const AttentionTask& task = plan.tasks[static_cast<size_t>(t)];
+      const AttentionFamily& family = plan.families[task.family];
+      Panels panels(in, family, task.kv_head, backward, narrow);
+      for (const QueryBlock& block : family.blocks) {
+        const int64_t count = block.width <= kFewPanels * kPanel ? heads : 1;
+        for (int64_t h = 0; h < heads; h += count) {
+          body(panels, block, Heads{h, count});
         }
-        done(panels, task);
       }
+      done(panels, task);
     }
     if (narrow) {
       at::native::cpublas::brgemm_release();

@@ -1,6 +1,7 @@
 #include "attune/nn/attention_plan.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <utility>
 
@@ -165,35 +166,16 @@ class Planner {
   AttentionPlan plan_;
 };
 
-std::vector<std::vector<AttentionTask>> share_out(std::vector<AttentionTask> tasks,
-                                                  int64_t threads) {
-  std::stable_sort(tasks.begin(), tasks.end(), [](const AttentionTask& a, const AttentionTask& b) {
-    return a.cost > b.cost;
-  });
-  std::vector<std::vector<AttentionTask>> shares(static_cast<size_t>(threads));
-  std::vector<int64_t> load(static_cast<size_t>(threads));
-  for (const AttentionTask& task : tasks) {
-    const auto lightest = std::min_element(load.begin(), load.end()) - load.begin();
-    shares[static_cast<size_t>(lightest)].push_back(task);
-    load[static_cast<size_t>(lightest)] += task.cost;
-  }
-  return shares;
-}
-
 }  // namespace
 
-AttentionPlan plan_attention(const Tree& tree,
-                             int64_t G,
-                             int64_t threads,
-                             std::span<const int64_t> queries) {
+AttentionPlan plan_attention(const Tree& tree, int64_t G, std::span<const int64_t> queries) {
   AttentionPlan plan = Planner(tree, G, Wanted{queries}).plan();
-  std::vector<AttentionTask> tasks;
   for (size_t f = 0; f < plan.families.size(); ++f) {
     for (int64_t g = 0; g < G; ++g) {
-      tasks.push_back({f, g, plan.families[f].cost});
+      plan.tasks.push_back({f, g, plan.families[f].cost});
     }
   }
-  plan.shares = share_out(std::move(tasks), threads);
+  std::ranges::stable_sort(plan.tasks, std::greater{}, &AttentionTask::cost);
   return plan;
 }
 

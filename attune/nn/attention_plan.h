@@ -55,16 +55,14 @@ struct AttentionTask {
 /// The work of one pass.
 struct AttentionPlan {
   std::vector<AttentionFamily> families;
-  std::vector<std::vector<AttentionTask>> shares;  ///< One list a thread.
+  std::vector<AttentionTask> tasks;  ///< The longest first.
 };
 
-/// Tasks are shared out longest first, each to the thread that has least.
 /// @param G        key/value heads.
 /// @param queries  Tokens whose attention is asked for, ascending; empty: all. Blocks hold few
 ///                 others, and of those that no block holds nothing is computed.
 AttentionPlan plan_attention(const tensor::Tree& tree,
                              int64_t G,
-                             int64_t threads,
                              std::span<const int64_t> queries = {});
 
 }  // namespace attune::nn

@@ -1,8 +1,7 @@
 #include "attune/nn/attention_shared.h"
 
-#include <ATen/Parallel.h>
-
 #include "attune/nn/attention_lines.h"
+#include "attune/tensor/parallel.h"
 
 namespace attune::nn {
 namespace {
@@ -32,7 +31,7 @@ float* SharedSlopes::keys(size_t family, int64_t kv_head) const {
 }
 
 void SharedSlopes::add_to(const AttentionSlopes<float>& slopes) const {
-  at::parallel_for(0, in_.G, 1, [&](int64_t begin, int64_t end) {
+  tensor::share_out(in_.G, 1, [&](int64_t begin, int64_t end) {
     for (size_t f = 0; f < plan_.families.size(); ++f) {
       for (int64_t g = begin; g < end; ++g) {
         add_family(f, g, slopes);

@@ -4,10 +4,9 @@
 #include <cmath>
 #include <vector>
 
-#include <ATen/Parallel.h>
-
 #include "attune/core/clones.h"
 #include "attune/nn/kernels.h"
+#include "attune/tensor/parallel.h"
 #include "attune/tensor/thin.h"
 #include "attune/tensor/turn.h"
 
@@ -81,7 +80,7 @@ void attend_head(const CacheRow& row, const CacheHeads& heads, int64_t g, float*
 
 void attend_caches(std::span<const CacheRow> rows, const CacheHeads& heads) {
   const auto tasks = static_cast<int64_t>(rows.size()) * heads.G;
-  at::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
+  tensor::share_out(tasks, 1, [&](int64_t begin, int64_t end) {
     thread_local std::vector<float> scores;
     for (int64_t task = begin; task < end; ++task) {
       const CacheRow& row = rows[static_cast<size_t>(task / heads.G)];

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -19,6 +18,7 @@
 
 #include "attune/nn/kernels.h"
 #include "attune/tensor/gemm.h"
+#include "attune/tensor/parallel.h"
 #include "attune/tensor/tiles.h"
 #include "attune/tensor/turned_product.h"
 
@@ -86,7 +86,7 @@ class Chunk {
     if constexpr (std::is_same_v<T, float>) {
       if (narrows_back_ && count_ % 2 == 0) {
         auto* const rounded = static_cast<uint16_t*>(narrow_logits_.data_ptr());
-        at::parallel_for(0, C_, kRowsPerTask, [&](int64_t first, int64_t last) {
+        tensor::share_out(C_, kRowsPerTask, [&](int64_t first, int64_t last) {
           narrow(row(first), (last - first) * count_, rounded + first * count_);
         });
         x = {.data = rounded, .dtype = at::kBFloat16, .stride = count_};
@@ -213,7 +213,7 @@ HeadSums sums_of(const at::Tensor& h_CD,
   Chunk<T> chunk(h_CD, weight_VD);
   for (int64_t begin = 0; begin < V; begin += kWords) {
     chunk.compute(begin);
-    at::parallel_for(0, C, kRowsPerTask, [&](int64_t first, int64_t last) {
+    tensor::share_out(C, kRowsPerTask, [&](int64_t first, int64_t last) {
       for (int64_t c = first; c < last; ++c) {
         RowSums& row = rows[static_cast<size_t>(c)];
         if (label[c] >= begin && label[c] < begin + chunk.count()) {
@@ -245,7 +245,7 @@ HeadSums sums_of(const at::Tensor& h_CD,
   if (slope) {
     sums.slope_CD = weight_VD.index_select(0, label_C).to(h_CD.scalar_type());
     T* const to = sums.slope_CD.data_ptr<T>();
-    at::parallel_for(0, C, kRowsPerTask, [&](int64_t first, int64_t last) {
+    tensor::share_out(C, kRowsPerTask, [&](int64_t first, int64_t last) {
       for (int64_t c = first; c < last; ++c) {
         const T share = static_cast<T>(1 / rows[static_cast<size_t>(c)].sum);
         for (int64_t d = 0; d < D; ++d) {
@@ -271,7 +271,7 @@ at::Tensor slopes_of(const at::Tensor& h_CD,
   Chunk<T> chunk(h_CD, weight_VD);
   for (int64_t begin = 0; begin < V; begin += kWords) {
     chunk.compute(begin);
-    at::parallel_for(0, C, kRowsPerTask, [&](int64_t first, int64_t last) {
+    tensor::share_out(C, kRowsPerTask, [&](int64_t first, int64_t last) {
       for (int64_t c = first; c < last; ++c) {
         T* const line = chunk.row(c);
         exp_shifted(line, static_cast<T>(lse[c]), chunk.count());

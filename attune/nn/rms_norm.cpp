@@ -1,7 +1,6 @@
 #include "attune/nn/rms_norm.h"
 
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -9,6 +8,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "attune/nn/kernels.h"
+#include "attune/tensor/parallel.h"
 
 namespace attune::nn {
 namespace {
@@ -30,7 +30,7 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
       const scalar_t* w = weight_D.const_data_ptr<scalar_t>();
       scalar_t* out = y.data_ptr<scalar_t>();
       scalar_t* rstd = rstd_N.data_ptr<scalar_t>();
-      at::parallel_for(0, N, kRowsPerTask, [&](int64_t begin, int64_t end) {
+      tensor::share_out(N, kRowsPerTask, [&](int64_t begin, int64_t end) {
         rms_norm_rows(in + begin * D, w, eps, end - begin, D, out + begin * D, rstd + begin);
       });
     });
@@ -56,7 +56,7 @@ class RmsNorm : public torch::autograd::Function<RmsNorm> {
         const scalar_t* w = weight_D.const_data_ptr<scalar_t>();
         const scalar_t* rstd = rstd_N.const_data_ptr<scalar_t>();
         scalar_t* out = dx.data_ptr<scalar_t>();
-        at::parallel_for(0, N, kRowsPerTask, [&](int64_t begin, int64_t end) {
+        tensor::share_out(N, kRowsPerTask, [&](int64_t begin, int64_t end) {
           rms_norm_backward_rows(
               grad + begin * D, in + begin * D, w, rstd + begin, end - begin, D, out + begin * D);
         });

@@ -5,7 +5,6 @@
 #include <numbers>
 
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -13,6 +12,7 @@
 
 #include "attune/core/error.h"
 #include "attune/nn/kernels.h"
+#include "attune/tensor/parallel.h"
 
 namespace attune::nn {
 namespace {
@@ -26,7 +26,7 @@ at::Tensor rotated(const at::Tensor& x_NHE, const RotaryAngles& angles, int sign
     scalar_t* y = y_NHE.data_ptr<scalar_t>();
     const scalar_t* cos = angles.cos_NE.const_data_ptr<scalar_t>();
     const scalar_t* sin = angles.sin_NE.const_data_ptr<scalar_t>();
-    at::parallel_for(0, N, 64, [&](int64_t begin, int64_t end) {
+    tensor::share_out(N, 64, [&](int64_t begin, int64_t end) {
       rotate_rows(y + begin * H * E,
                   cos + begin * (E / 2),
                   sin + begin * (E / 2),

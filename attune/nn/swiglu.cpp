@@ -1,13 +1,13 @@
 #include "attune/nn/swiglu.h"
 
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/silu.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "attune/nn/kernels.h"
+#include "attune/tensor/parallel.h"
 
 namespace attune::nn {
 namespace {
@@ -25,7 +25,7 @@ class GatedSilu : public torch::autograd::Function<GatedSilu> {
       const scalar_t* gate = gate_NF.const_data_ptr<scalar_t>();
       const scalar_t* up = up_NF.const_data_ptr<scalar_t>();
       scalar_t* y = y_NF.data_ptr<scalar_t>();
-      at::parallel_for(0, gate_NF.numel(), kNumbersPerTask, [&](int64_t begin, int64_t end) {
+      tensor::share_out(gate_NF.numel(), kNumbersPerTask, [&](int64_t begin, int64_t end) {
         swiglu(gate + begin, up + begin, end - begin, y + begin);
       });
     });
@@ -44,7 +44,7 @@ class GatedSilu : public torch::autograd::Function<GatedSilu> {
       const scalar_t* up = saved[1].const_data_ptr<scalar_t>();
       scalar_t* dgate = dgate_NF.data_ptr<scalar_t>();
       scalar_t* dup = dup_NF.data_ptr<scalar_t>();
-      at::parallel_for(0, g_NF.numel(), kNumbersPerTask, [&](int64_t begin, int64_t end) {
+      tensor::share_out(g_NF.numel(), kNumbersPerTask, [&](int64_t begin, int64_t end) {
         swiglu_backward(
             g + begin, gate + begin, up + begin, end - begin, dgate + begin, dup + begin);
       });

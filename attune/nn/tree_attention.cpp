@@ -5,7 +5,6 @@
 #include <vector>
 
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -54,7 +53,7 @@ class TreeAttention : public torch::autograd::Function<TreeAttention> {
     AT_DISPATCH_FLOATING_TYPES(q_NHE.scalar_type(), "tree_attention", [&] {
       const auto in = input_of<scalar_t>(q_NHE, k_NGE, v_NGE);
       const AttentionOutput<scalar_t> to{out_NHE.data_ptr<scalar_t>(), lse_NH.data_ptr<scalar_t>()};
-      attend_tree(in, plan_attention(*tree, in.G, at::get_num_threads()), to);
+      attend_tree(in, plan_attention(*tree, in.G), to);
     });
     context->save_for_backward({q_NHE, k_NGE, v_NGE, out_NHE, lse_NH});
     context->saved_data["tree"] = c10::IValue::make_capsule(c10::make_intrusive<TreeHolder>(tree));
@@ -78,7 +77,7 @@ class TreeAttention : public torch::autograd::Function<TreeAttention> {
                                              .dq = dq_NHE.data_ptr<scalar_t>(),
                                              .dk = dk_NGE.data_ptr<scalar_t>(),
                                              .dv = dv_NGE.data_ptr<scalar_t>()};
-      attend_tree_backward(in, plan_attention(*holder->tree, in.G, at::get_num_threads()), slopes);
+      attend_tree_backward(in, plan_attention(*holder->tree, in.G), slopes);
     });
     return {dq_NHE, dk_NGE, dv_NGE, at::Tensor()};
   }

@@ -5,7 +5,6 @@
 #include <numeric>
 #include <utility>
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/full.h>
@@ -14,6 +13,7 @@
 
 #include "attune/core/clones.h"
 #include "attune/core/error.h"
+#include "attune/tensor/parallel.h"
 
 namespace attune::optim {
 namespace {
@@ -33,7 +33,7 @@ double sum_of_squares(const float* x, int64_t count) {
   constexpr int64_t kPiece = int64_t{1} << 16;
   const int64_t pieces = (count + kPiece - 1) / kPiece;
   std::vector<double> sums(static_cast<size_t>(pieces));
-  at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
+  tensor::share_out(pieces, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       sums[static_cast<size_t>(i)] =
           squares_of_piece(x + i * kPiece, std::min(kPiece, count - i * kPiece));

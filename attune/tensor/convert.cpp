@@ -2,11 +2,11 @@
 
 #include <utility>
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 #include "attune/core/error.h"
 #include "attune/io/convert.h"
+#include "attune/tensor/parallel.h"
 
 namespace attune::tensor {
 namespace {
@@ -36,7 +36,7 @@ at::Tensor from_view(const io::TensorView& view, at::ScalarType dtype) {
   const at::Tensor tensor = at::empty(view.shape, at::TensorOptions().dtype(dtype));
   const int64_t count = view.numel();
   const int64_t pieces = (count + kPiece - 1) / kPiece;
-  at::parallel_for(0, pieces, 1, [&](int64_t begin, int64_t end) {
+  share_out(pieces, 1, [&](int64_t begin, int64_t end) {
     for (int64_t piece = begin; piece < end; ++piece) {
       const int64_t first = piece * kPiece;
       const auto size = static_cast<size_t>(std::min(kPiece, count - first));

@@ -5,9 +5,8 @@
 #include <cstring>
 #include <utility>
 
-#include <ATen/Parallel.h>
-
 #include "attune/core/error.h"
+#include "attune/tensor/parallel.h"
 
 namespace attune::tensor {
 namespace {
@@ -16,7 +15,7 @@ namespace {
 constexpr int64_t kGroup = 4;
 // How far ahead weights are asked for: a core alone keeps too few lines under way.
 constexpr int64_t kAheadBytes = 8192;
-// Fewer multiplications than these are not worth a thread.
+// Fewer multiplications than these are not worth handing out.
 constexpr int64_t kNumbersPerTask = 32768;
 
 // Lines of numbers as long as a register; written out, since the attribute takes no parameter.
@@ -192,6 +191,12 @@ Run fastest() {
                                                : run_plain;
 }
 
+// Rows of weights that are handed out together, whole blocks of them.
+int64_t grain_of(int64_t M, int64_t I) {
+  constexpr int64_t kRows = 16;
+  return (kNumbersPerTask / (I * (M + 1)) + kRows) / kRows * kRows;
+}
+
 }  // namespace
 
 void thin_product(
@@ -224,7 +229,7 @@ void thin_product(
   if (alone) {
     share(0, rows);
   } else {
-    at::parallel_for(0, rows, std::max<int64_t>(1, kNumbersPerTask / (I * (M + 1))), share);
+    share_out(rows, grain_of(M, I), share);
   }
 }
 

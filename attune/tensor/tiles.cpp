@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstring>
 
-#include <ATen/Parallel.h>
 #include <ATen/native/CPUBlas.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
@@ -13,6 +12,7 @@
 #include "attune/core/error.h"
 #include "attune/tensor/blas.h"
 #include "attune/tensor/narrow.h"
+#include "attune/tensor/parallel.h"
 #include "attune/tensor/turn.h"
 
 namespace attune::tensor {
@@ -214,7 +214,7 @@ void tile_product(int64_t M,
   }
   const int64_t blocks = (M + kBlockRows - 1) / kBlockRows;
   const int64_t panels = (N + kPanel - 1) / kPanel;
-  at::parallel_for(0, panels * blocks, 1, [&](int64_t begin, int64_t end) {
+  share_out(panels * blocks, [&](Pieces& pieces) {
     Scratch& own = scratch();
     if constexpr (kPacks) {
       grow(own.panels, floats);
@@ -223,7 +223,7 @@ void tile_product(int64_t M,
       grow(tile, kBlockRows * Tile<T>::kStride);
     }
     int64_t packed = -1;
-    for (int64_t task = begin; task < end; ++task) {
+    for (int64_t task = pieces.next(); task >= 0; task = pieces.next()) {
       const int64_t panel = task / blocks;
       Tile<T> tile;
       tile.row = task % blocks * kBlockRows;

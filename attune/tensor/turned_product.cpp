@@ -5,10 +5,9 @@
 #include <type_traits>
 #include <vector>
 
-#include <ATen/Parallel.h>
-
 #include "attune/core/clones.h"
 #include "attune/tensor/narrow.h"
+#include "attune/tensor/parallel.h"
 #include "attune/tensor/tiles.h"
 #include "attune/tensor/turn.h"
 
@@ -90,9 +89,8 @@ void append_summands(const TurnedProduct<T>& p,
                      std::vector<Summand>& sum) {
   const int64_t depths = (M + kDepth - 1) / kDepth;
   Number* const to = room<Number>(depths * columns * kDepth);
-  at::parallel_for(0, (columns + kTurnSide - 1) / kTurnSide, 1, [&](int64_t begin, int64_t end) {
-    const int64_t from = begin * kTurnSide;
-    const int64_t count = std::min(end * kTurnSide, columns) - from;
+  share_out(columns, kTurnSide, [&](int64_t from, int64_t end) {
+    const int64_t count = end - from;
     for (int64_t m = 0; m < M; m += kDepth) {
       turn_columns(p.g + m * p.g_stride + first + from,
                    p.g_stride,

@@ -137,7 +137,7 @@ struct Texts {
       }
       scores += prompt * (prompt + 1) / 2 + 2 * completion * prompt + completion * (completion + 1);
     }
-    plan = nn::plan_attention(tree, kKvHeads, at::get_num_threads());
+    plan = nn::plan_attention(tree, kKvHeads);
     q = at::randn({N, kHeads, kHeadDim});
     k = at::randn({N, kKvHeads, kHeadDim});
     v = at::randn({N, kKvHeads, kHeadDim});

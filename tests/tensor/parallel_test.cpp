@@ -1,0 +1,130 @@
+#include "attune/tensor/parallel.h"
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "attune/core/error.h"
+
+namespace attune::tensor {
+namespace {
+
+class Threads {
+ public:
+  explicit Threads(int count) : before_(at::get_num_threads()) {
+    at::set_num_threads(count);
+  }
+  ~Threads() {
+    at::set_num_threads(before_);
+  }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
+// How often each piece came, and how many pieces each thread had.
+struct Taken {
+  std::vector<int> times;
+  std::vector<int64_t> by_thread;
+};
+
+Taken take(int64_t count, const std::function<void(int64_t)>& work = {}) {
+  Taken taken{.times = std::vector<int>(static_cast<size_t>(count)), .by_thread = {}};
+  std::mutex mutex;
+  share_out(count, [&](Pieces& pieces) {
+    std::vector<int64_t> own;
+    for (int64_t piece = pieces.next(); piece >= 0; piece = pieces.next()) {
+      own.push_back(piece);
+      if (work) {
+        work(piece);
+      }
+    }
+    EXPECT_EQ(pieces.next(), -1);
+    const std::lock_guard lock(mutex);
+    taken.by_thread.push_back(static_cast<int64_t>(own.size()));
+    for (const int64_t piece : own) {
+      ++taken.times[static_cast<size_t>(piece)];
+    }
+  });
+  return taken;
+}
+
+TEST(ShareOut, GivesEachPieceOnceToAnyNumberOfThreads) {
+  for (const int threads : {1, 2, 3, 7}) {
+    const Threads set(threads);
+    for (const int64_t count : {0, 1, 2, 5, 101, 20011}) {
+      EXPECT_EQ(take(count).times, std::vector<int>(static_cast<size_t>(count), 1))
+          << count << " pieces on " << threads << " threads";
+    }
+  }
+}
+
+TEST(ShareOut, TheOthersTakeWhatASlowThreadStillHas) {
+  const Threads set(3);
+  const Taken taken = take(61, [](int64_t piece) {
+    // The first thread's first piece outlasts all others together.
+    std::this_thread::sleep_for(std::chrono::milliseconds(piece == 0 ? 400 : 2));
+  });
+  EXPECT_EQ(taken.times, std::vector<int>(61, 1));
+  EXPECT_EQ(std::ranges::min(taken.by_thread), 1);
+}
+
+TEST(ShareOut, PiecesFollowEachOtherWhileNobodyTakesThem) {
+  const Threads set(1);
+  int64_t last = -1;
+  take(53, [&](int64_t piece) { EXPECT_EQ(piece, ++last); });
+  EXPECT_EQ(last, 52);
+}
+
+TEST(ShareOut, RowsComeInPiecesOfTheGrain) {
+  const Threads set(2);
+  std::mutex mutex;
+  std::set<std::pair<int64_t, int64_t>> pieces;
+  share_out(23, 7, [&](int64_t begin, int64_t end) {
+    const std::lock_guard lock(mutex);
+    pieces.emplace(begin, end);
+  });
+  EXPECT_EQ(pieces, (std::set<std::pair<int64_t, int64_t>>{{0, 7}, {7, 14}, {14, 21}, {21, 23}}));
+}
+
+TEST(ShareOut, FewRowsAreOnePieceHere) {
+  const std::thread::id here = std::this_thread::get_id();
+  int calls = 0;
+  share_out(7, 7, [&](int64_t begin, int64_t end) {
+    EXPECT_EQ(std::this_thread::get_id(), here);
+    EXPECT_EQ(end - begin, 7);
+    ++calls;
+  });
+  share_out(0, 7, [&](int64_t, int64_t) { ++calls; });
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(ShareOut, WorkInsideOfWorkStaysOnItsThread) {
+  const Threads set(3);
+  std::atomic<int> done = 0;
+  share_out(5, 1, [&](int64_t, int64_t) {
+    const std::thread::id here = std::this_thread::get_id();
+    share_out(11, 1, [&](int64_t, int64_t) {
+      EXPECT_EQ(std::this_thread::get_id(), here);
+      ++done;
+    });
+  });
+  EXPECT_EQ(done, 55);
+}
+
+TEST(ShareOut, AnErrorOfOnePieceReachesTheCaller) {
+  const Threads set(2);
+  EXPECT_THROW(share_out(31, 1, [](int64_t begin, int64_t) { check(begin != 17, "seventeen"); }),
+               Error);
+}
+
+}  // namespace
+}  // namespace attune::tensor
