@@ -11,6 +11,7 @@
 #include "attune/model/trunk_pass.h"
 #include "attune/model/trunk_slopes.h"
 #include "attune/nn/attention_kernel.h"
+#include "attune/nn/gated_tile.h"
 #include "attune/nn/kernels.h"
 #include "attune/tensor/narrow.h"
 #include "attune/tensor/parallel.h"
@@ -156,7 +157,6 @@ void TrunkPass<T, K>::backward_feed_forward(int64_t index, int64_t rows, Kept& k
 // work_.dgate, or both.
 template <class T, class K>
 void TrunkPass<T, K>::backward_gate(int64_t index, int64_t rows, Kept& kept) {
-  constexpr int64_t kStride = tensor::Tile<T>::kStride;
   const int64_t D = shape_.width;
   const int64_t F = shape_.feed_forward;
   const DecoderLayer& l = layer(index);
@@ -170,28 +170,21 @@ void TrunkPass<T, K>::backward_gate(int64_t index, int64_t rows, Kept& kept) {
     if (extra) {
       add_extra(tile, work_.extra, F);
     }
-    std::array<T, kStride> gate_room;
-    std::array<T, kStride> up_room;
-    std::array<T, kStride> dgate;
-    std::array<T, kStride> dup;
-    for (int64_t r = 0; r < tile.rows; ++r) {
-      const int64_t at = (tile.row + r) * F + tile.column;
-      const T* const gate = kept_numbers(kept.gate + at, tile.columns, gate_room.data());
-      const T* const up = kept_numbers(kept.up + at, tile.columns, up_room.data());
-      const T* const g = tile.y[0] + r * kStride;
-      nn::swiglu_backward(g, gate, up, tile.columns, dgate.data(), dup.data());
-      const int64_t to = (tile.row + r) * 2 * F + tile.column;
-      if (work_.dgate != nullptr) {
-        std::copy_n(dgate.data(), tile.columns, work_.dgate + to);
-        std::copy_n(dup.data(), tile.columns, work_.dgate + to + F);
-      }
-      if constexpr (std::is_same_v<T, float>) {
-        if (rounded != nullptr) {
-          nn::narrow(dgate.data(), tile.columns, rounded + to);
-          nn::narrow(dup.data(), tile.columns, rounded + to + F);
-        }
-      }
-    }
+    const int64_t at = tile.row * F + tile.column;
+    const int64_t to = tile.row * 2 * F + tile.column;
+    T* const wide = work_.dgate != nullptr ? work_.dgate + to : nullptr;
+    nn::gate_tile_backward<T, K>({.rows = tile.rows,
+                                  .columns = tile.columns,
+                                  .stride = tensor::Tile<T>::kStride,
+                                  .g = tile.y[0],
+                                  .width = F,
+                                  .gate = kept.gate + at,
+                                  .up = kept.up + at,
+                                  .slope_stride = 2 * F,
+                                  .dgate = wide,
+                                  .dup = wide != nullptr ? wide + F : nullptr,
+                                  .narrow_dgate = narrow ? rounded + to : nullptr,
+                                  .narrow_dup = narrow ? rounded + to + F : nullptr});
   });
 }
 

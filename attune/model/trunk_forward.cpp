@@ -11,6 +11,7 @@
 #include "attune/core/error.h"
 #include "attune/model/trunk_pass.h"
 #include "attune/nn/attention_kernel.h"
+#include "attune/nn/gated_tile.h"
 #include "attune/nn/kernels.h"
 #include "attune/tensor/parallel.h"
 
@@ -244,7 +245,6 @@ void TrunkPass<T, K>::gather_wanted(Kept& kept) {
 
 template <class T, class K>
 void TrunkPass<T, K>::feed_forward(int64_t index, int64_t rows, Kept& kept) {
-  constexpr int64_t kStride = tensor::Tile<T>::kStride;
   const int64_t D = shape_.width;
   const int64_t F = shape_.feed_forward;
   const bool last = index + 1 == shape_.layers;
@@ -270,16 +270,16 @@ void TrunkPass<T, K>::feed_forward(int64_t index, int64_t rows, Kept& kept) {
   add_forward(sums[0], index, kGate, work_.normed, rows, kept);
   add_forward(sums[1], index, kUp, work_.normed, rows, kept);
   product(rows, F, sums, [&](const tensor::Tile<T>& tile) {
-    for (int64_t r = 0; r < tile.rows; ++r) {
-      const int64_t at = (tile.row + r) * F + tile.column;
-      const T* const gate = tile.y[0] + r * kStride;
-      const T* const up = tile.y[1] + r * kStride;
-      nn::swiglu(gate, up, tile.columns, work_.y + at);
-      if (trains_) {
-        keep_numbers(gate, tile.columns, kept.gate + at);
-        keep_numbers(up, tile.columns, kept.up + at);
-      }
-    }
+    const int64_t at = tile.row * F + tile.column;
+    nn::gate_tile<T, K>({.rows = tile.rows,
+                         .columns = tile.columns,
+                         .stride = tensor::Tile<T>::kStride,
+                         .gate = tile.y[0],
+                         .up = tile.y[1],
+                         .width = F,
+                         .y = work_.y + at,
+                         .kept_gate = trains_ ? kept.gate + at : nullptr,
+                         .kept_up = trains_ ? kept.up + at : nullptr});
   });
   add_projection(kDown, work_.y);
 }

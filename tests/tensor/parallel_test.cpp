@@ -7,8 +7,9 @@
 #include <thread>
 #include <vector>
 
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+
+#include <ATen/Parallel.h>
 
 #include "attune/core/error.h"
 
