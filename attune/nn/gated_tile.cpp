@@ -78,20 +78,20 @@ template <class T, class K>
 }  // namespace
 
 // target_clones cannot stand on a template: the instances are written out.
-#define ATTUNE_INSTANCES(T, K)                                                            \
-  ATTUNE_CLONES static void gate_##T##_##K(const GatedTile<T, K>& tile) {                 \
-    gate_body(tile);                                                                      \
-  }                                                                                       \
-  ATTUNE_CLONES static void gate_backward_##T##_##K(const GatedTileSlopes<T, K>& tile) {  \
-    backward_body(tile);                                                                  \
-  }                                                                                       \
-  template <>                                                                             \
-  void gate_tile(const GatedTile<T, K>& tile) {                                           \
-    gate_##T##_##K(tile);                                                                 \
-  }                                                                                       \
-  template <>                                                                             \
-  void gate_tile_backward(const GatedTileSlopes<T, K>& tile) {                            \
-    gate_backward_##T##_##K(tile);                                                        \
+#define ATTUNE_INSTANCES(T, K)                                                           \
+  ATTUNE_CLONES static void gate_##T##_##K(const GatedTile<T, K>& tile) {                \
+    gate_body(tile);                                                                     \
+  }                                                                                      \
+  ATTUNE_CLONES static void gate_backward_##T##_##K(const GatedTileSlopes<T, K>& tile) { \
+    backward_body(tile);                                                                 \
+  }                                                                                      \
+  template <>                                                                            \
+  void gate_tile(const GatedTile<T, K>& tile) {                                          \
+    gate_##T##_##K(tile);                                                                \
+  }                                                                                      \
+  template <>                                                                            \
+  void gate_tile_backward(const GatedTileSlopes<T, K>& tile) {                           \
+    gate_backward_##T##_##K(tile);                                                       \
   }
 
 ATTUNE_INSTANCES(float, float)

@@ -50,8 +50,7 @@ struct Types {
 template <class P>
 class GatedTiles : public testing::Test {};
 
-using All =
-    testing::Types<Types<float, float>, Types<float, uint16_t>, Types<double, double>>;
+using All = testing::Types<Types<float, float>, Types<float, uint16_t>, Types<double, double>>;
 TYPED_TEST_SUITE(GatedTiles, All);
 
 TYPED_TEST(GatedTiles, AreGatedInPlaceAndKept) {
@@ -146,8 +145,7 @@ TYPED_TEST(GatedTiles, SlopesAreThoseOfLongRowsAndOfDifferences) {
       EXPECT_EQ(narrow_slopes[to], tensor::to_bf16(static_cast<float>(slopes[to])));
       EXPECT_EQ(narrow_slopes[to + kUp], tensor::to_bf16(static_cast<float>(slopes[to + kUp])));
       const double x = static_cast<double>(gate[at]);
-      const double pull =
-          static_cast<double>(g[static_cast<size_t>(r * kStride + c)]);
+      const double pull = static_cast<double>(g[static_cast<size_t>(r * kStride + c)]);
       const double h = 1e-5;
       EXPECT_NEAR(static_cast<double>(slopes[to]),
                   pull * static_cast<double>(up[at]) * (silu(x + h) - silu(x - h)) / (2 * h),
