@@ -36,6 +36,7 @@ void become_engine(Arguments arguments) {
   // has set stays.
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
     ::setenv("GOMP_SPINCOUNT", "2500", /*overwrite=*/0);
+    ::setenv("KMP_BLOCKTIME", "1", /*overwrite=*/0);  // Intel's library, in milliseconds
   }
   hold_stop_signals();  // the engine takes a moment until it can answer
   for (const std::filesystem::path& place : places) {

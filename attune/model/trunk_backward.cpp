@@ -159,6 +159,7 @@ template <class T, class K>
 void TrunkPass<T, K>::backward_gate(int64_t index, int64_t rows, Kept& kept) {
   const int64_t D = shape_.width;
   const int64_t F = shape_.feed_forward;
+  static_assert(tensor::Tile<T>::kStride <= nn::GatedTile<T, K>::kMostColumns);
   const DecoderLayer& l = layer(index);
   const bool narrow = narrows(l.gate_proj.weight_OI, /*backward=*/true);
   uint16_t* const rounded = narrow ? work_.narrow + rows * D : nullptr;

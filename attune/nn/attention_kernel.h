@@ -65,8 +65,8 @@ void attend_backward(const AttentionInput<T>& in,
                      const AttentionSlopes<T>& slopes,
                      AttentionScratch<T>& scratch);
 
-/// attend() for every block and head of a plan: f32 on as many threads as it has shares, f64 on one
-/// for each key/value head.
+/// attend() for every block and head of a plan, the key/value heads on different threads; in f32
+/// the families, too.
 template <class T>
 void attend_tree(const AttentionInput<T>& in,
                  const AttentionPlan& plan,

@@ -1,6 +1,7 @@
 #include "attune/nn/attention_panels.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <vector>
 

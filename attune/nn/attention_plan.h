@@ -1,4 +1,4 @@
-// How attention over a token tree is cut into work: blocks of queries, and shares for threads.
+// How attention over a token tree is cut into work: blocks of queries, and tasks for threads.
 #pragma once
 
 #include <cstdint>

@@ -5,7 +5,7 @@
 #include <type_traits>
 
 #include "attune/core/clones.h"
-#include "attune/nn/exp.h"
+#include "attune/nn/gate.h"
 #include "attune/tensor/narrow.h"
 
 namespace attune::nn {
@@ -39,7 +39,7 @@ template <class T, class K>
     T* const y = tile.y + r * tile.width;
 #pragma omp simd
     for (int64_t c = 0; c < tile.columns; ++c) {
-      y[c] = gate[c] * (T(1) / (T(1) + exp_of(-gate[c]))) * up[c];
+      y[c] = gated(gate[c], up[c]);
     }
     if (tile.kept_gate != nullptr) {
       put(gate, tile.columns, tile.kept_gate + r * tile.width);
@@ -58,10 +58,8 @@ template <class T, class K>
     const K* const ups = tile.up + r * tile.width;
 #pragma omp simd
     for (int64_t c = 0; c < tile.columns; ++c) {
-      const T gate = wide<T>(gates[c]);
-      const T s = T(1) / (T(1) + exp_of(-gate));
-      dup[static_cast<size_t>(c)] = g[c] * gate * s;
-      dgate[static_cast<size_t>(c)] = g[c] * wide<T>(ups[c]) * s * (T(1) + gate * (T(1) - s));
+      const auto at = static_cast<size_t>(c);
+      gated_backward(g[c], wide<T>(gates[c]), wide<T>(ups[c]), dgate[at], dup[at]);
     }
     const int64_t to = r * tile.slope_stride;
     if (tile.dgate != nullptr) {

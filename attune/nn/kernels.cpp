@@ -4,15 +4,11 @@
 
 #include "attune/core/clones.h"
 #include "attune/nn/exp.h"
+#include "attune/nn/gate.h"
 #include "attune/tensor/narrow.h"
 
 namespace attune::nn {
 namespace {
-
-template <class T>
-[[gnu::always_inline]] inline T sigmoid_of(T x) {
-  return T(1) / (T(1) + exp_of(-x));
-}
 
 template <class T>
 [[gnu::always_inline]] inline void rms_norm_body(
@@ -78,7 +74,7 @@ template <class T>
 [[gnu::always_inline]] inline void swiglu_body(const T* gate, const T* up, int64_t count, T* y) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) {
-    y[i] = gate[i] * sigmoid_of(gate[i]) * up[i];
+    y[i] = gated(gate[i], up[i]);
   }
 }
 
@@ -87,9 +83,7 @@ template <class T>
     const T* g, const T* gate, const T* up, int64_t count, T* dgate, T* dup) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) {
-    const T s = sigmoid_of(gate[i]);
-    dup[i] = g[i] * gate[i] * s;
-    dgate[i] = g[i] * up[i] * s * (T(1) + gate[i] * (T(1) - s));
+    gated_backward(g[i], gate[i], up[i], dgate[i], dup[i]);
   }
 }
 

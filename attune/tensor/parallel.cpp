@@ -32,11 +32,8 @@ uint64_t bounds_of(const Range& range) {
 }  // namespace
 
 int64_t Pieces::next() {
-  int64_t piece = take_own();
-  while (piece < 0 && take_from_another()) {
-    piece = take_own();
-  }
-  return piece;
+  const int64_t piece = take_own();
+  return piece >= 0 ? piece : take_from_another();
 }
 
 int64_t Pieces::take_own() {
@@ -54,9 +51,9 @@ int64_t Pieces::take_own() {
   }
 }
 
-// A range that was seen cannot come back after it was changed, as its first piece is gone by then;
-// so the exchange takes what was seen or nothing.
-bool Pieces::take_from_another() {
+// No range comes back after a change, since whoever changes it takes a piece of it for good: its
+// first, or its middle one. So the exchange takes what was seen or nothing.
+int64_t Pieces::take_from_another() {
   for (;;) {
     Waiting* most = nullptr;
     uint64_t seen = 0;
@@ -68,14 +65,14 @@ bool Pieces::take_from_another() {
       }
     }
     if (most == nullptr) {
-      return false;
+      return -1;
     }
     const Range range = range_of(seen);
     const uint64_t middle = range.begin + range.left() / 2;
     if (most->bounds.compare_exchange_weak(
             seen, bounds_of({range.begin, middle}), std::memory_order_relaxed)) {
-      threads_[own_].bounds.store(bounds_of({middle, range.end}), std::memory_order_relaxed);
-      return true;
+      threads_[own_].bounds.store(bounds_of({middle + 1, range.end}), std::memory_order_relaxed);
+      return static_cast<int64_t>(middle);
     }
   }
 }

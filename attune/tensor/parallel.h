@@ -22,20 +22,22 @@ class Pieces {
 
   Pieces(std::span<Waiting> threads, size_t own) : threads_(threads), own_(own) {}
 
-  /// The next piece, or -1 once there is none. Each is given to one thread, once; those of a thread
-  /// follow each other, but for the few times when it takes from another.
+  /// The next piece, or -1 where none waits: the thread is done then and asks no more. Each is
+  /// given to one thread, once; those of a thread follow each other, but for the few times when it
+  /// takes from another.
   int64_t next();
 
  private:
   int64_t take_own();
-  bool take_from_another();
+  int64_t take_from_another();
 
   std::span<Waiting> threads_;
   size_t own_;
 };
 
-/// Calls body once on each thread, which asks for its pieces out of [0, count) one by one. Who has
-/// which is chance: a result must not depend on it. Inside such a body it runs on one thread.
+/// Calls body once on each thread, or more often on one where fewer are to be had, which asks for
+/// its pieces out of [0, count) one by one, until there is none. Who has which is chance: a result
+/// must not depend on it. Inside a body that runs on several threads it runs on one.
 void share_out(int64_t count, const std::function<void(Pieces&)>& body);
 
 /// Calls body(begin, end) on all threads until [0, count) is done, in pieces of `grain`, the last

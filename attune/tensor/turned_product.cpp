@@ -89,7 +89,7 @@ void append_summands(const TurnedProduct<T>& p,
                      std::vector<Summand>& sum) {
   const int64_t depths = (M + kDepth - 1) / kDepth;
   Number* const to = room<Number>(depths * columns * kDepth);
-  share_out(columns, kTurnSide, [&](int64_t from, int64_t end) {
+  share_out(columns, 4 * kTurnSide, [&](int64_t from, int64_t end) {
     const int64_t count = end - from;
     for (int64_t m = 0; m < M; m += kDepth) {
       turn_columns(p.g + m * p.g_stride + first + from,

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -14,8 +15,8 @@ namespace attune::nn {
 namespace {
 
 constexpr int64_t kRows = 5;
-constexpr int64_t kColumns = 43;
-constexpr int64_t kStride = 47;
+constexpr int64_t kColumns = 64;  // the most that a tile has
+constexpr int64_t kStride = 67;
 constexpr int64_t kWidth = 101;
 constexpr int64_t kSlopeStride = 211;
 
@@ -53,7 +54,7 @@ class GatedTiles : public testing::Test {};
 using All = testing::Types<Types<float, float>, Types<float, uint16_t>, Types<double, double>>;
 TYPED_TEST_SUITE(GatedTiles, All);
 
-TYPED_TEST(GatedTiles, AreGatedInPlaceAndKept) {
+TYPED_TEST(GatedTiles, AreGatedAndKept) {
   using T = typename TypeParam::Number;
   using K = typename TypeParam::Kept;
   const std::vector<T> gate = numbers<T>(kRows * kStride, T(0.3));
@@ -84,7 +85,7 @@ TYPED_TEST(GatedTiles, AreGatedInPlaceAndKept) {
         continue;
       }
       const double exact = silu(static_cast<double>(gate[from])) * static_cast<double>(up[from]);
-      EXPECT_NEAR(static_cast<double>(y[at]), exact, 8 * std::numeric_limits<T>::epsilon());
+      EXPECT_NEAR(static_cast<double>(y[at]), exact, 32 * std::numeric_limits<T>::epsilon());
       EXPECT_EQ(difference(kept_gate[at], gate[from]), 0);
       EXPECT_EQ(difference(kept_up[at], up[from]), 0);
     }
